@@ -1,0 +1,1 @@
+#include "proxy/slot_router.h"
