@@ -9,8 +9,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include <asio/steady_timer.hpp>
-
 #include "common/log.h"
 #include "proxy/socket_options.h"
 #include "proxy/worker_manager.h"
