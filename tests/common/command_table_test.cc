@@ -238,6 +238,7 @@ TEST_SUITE("common/command_table") {
     CHECK_FALSE(arity_fits(command("get"), 3));
     CHECK(arity_fits(command("expire"), 4));  // EXPIRE k 10 NX
     CHECK(arity_fits(command("lpop"), 3));
+    CHECK(arity_fits(command("zrank"), 4));  // ZRANK k m WITHSCORE
     CHECK_FALSE(arity_fits(command("mset"), 2));
     CHECK(arity_fits(subcommand("client", "id"), 2));  // The container's name counts.
     CHECK_FALSE(arity_fits(subcommand("client", "id"), 3));
