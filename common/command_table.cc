@@ -282,11 +282,11 @@ std::span<const std::string_view> key_spec_flag_names() noexcept {
 }
 
 size_t command_count() noexcept {
-  return kCommands.size();
+  return command_data::kCommandCount;
 }
 
 const Command& command_at(size_t index) noexcept {
-  return kCommands[index];
+  return kCommands.rows[index];
 }
 
 std::span<const Command* const> top_level_commands() noexcept {
@@ -295,7 +295,7 @@ std::span<const Command* const> top_level_commands() noexcept {
 
 const Command* find_command(std::string_view name) noexcept {
   const uint16_t index = kTopLevelNames.find(name);
-  return index == kTopLevelNames.kNone ? nullptr : &kCommands[index];
+  return index == kTopLevelNames.kNone ? nullptr : &kCommands.rows[index];
 }
 
 const Command* find_subcommand(const Command& container, std::string_view name) noexcept {

@@ -87,8 +87,8 @@ struct KeySpec {
   enum class Find : uint8_t { kRange, kKeynum, kUnknown };
   uint16_t flags = 0;  // KeySpecFlag bits.
   Begin begin = Begin::kIndex;
-  int16_t index =
-      1;  // kIndex: argument number. kKeyword: where the search starts (negative: from the end).
+  // kIndex: argument number. kKeyword: where the search starts (negative: from the end).
+  int16_t index = 1;
   std::string_view keyword = {};  // kKeyword.
   Find find = Find::kRange;
   int16_t last_key = 0;  // kRange: relative to the first; -1 = last argument, -2 = the one before.
@@ -135,8 +135,9 @@ struct Command {
 };
 
 // Number of rows, subcommands included: every Command::index is below it.
-//   Source: Redis 7.0.15 as its COMMAND reports it, and Redis 7.2/7.4 (SFLUSH: 8.0) for commands
-//   that 7.0 lacks. Later changes of commands that 7.0 has are new options, except: ACL categories.
+//   Source: Redis 7.0.15 as its COMMAND reports it; Redis 7.4 (SFLUSH: 8.0) for what 7.0 lacks.
+//   Where 7.4 differs in a command of 7.0, 7.0's facts stand, but for arities that 7.4 made wider:
+//   ZRANK and ZREVRANK (WITHSCORE), COMMAND GETKEYS and GETKEYSANDFLAGS.
 size_t command_count() noexcept;
 // By Command::index.
 const Command& command_at(size_t index) noexcept;

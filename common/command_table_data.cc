@@ -375,8 +375,8 @@ constexpr Row kRows[] = {
     {"command|count", 2, kLocal, kFlagLoading | kFlagStale, "@slow @connection", "2.8.13"},
     {"command|docs", -2, kForwardAnyGroup, kFlagLoading | kFlagStale, "@slow @connection", "7.0.0",
      {}, kNondeterministicOutputOrder},
-    {"command|getkeys", -4, kLocal, kFlagLoading | kFlagStale, "@slow @connection", "2.8.13"},
-    {"command|getkeysandflags", -4, kLocal, kFlagLoading | kFlagStale, "@slow @connection",
+    {"command|getkeys", -3, kLocal, kFlagLoading | kFlagStale, "@slow @connection", "2.8.13"},
+    {"command|getkeysandflags", -3, kLocal, kFlagLoading | kFlagStale, "@slow @connection",
      "7.0.0"},
     {"command|help", 2, kLocal, kFlagLoading | kFlagStale, "@slow @connection", "5.0.0"},
     {"command|info", -2, kLocal, kFlagLoading | kFlagStale, "@slow @connection", "2.8.13", {},
@@ -927,7 +927,7 @@ constexpr Row kRows[] = {
      kKey1RoAccess},
     {"zrangestore", -5, kForward, kFlagWrite | kFlagDenyoom, "@write @sortedset @slow", "6.2.0",
      kGeosearchstoreKeys},
-    {"zrank", 3, kForward, kFlagReadonly | kFlagFast, "@read @sortedset @fast", "2.0.0",
+    {"zrank", -3, kForward, kFlagReadonly | kFlagFast, "@read @sortedset @fast", "2.0.0",
      kKey1RoAccess},
     {"zrem", -3, kForward, kFlagWrite | kFlagFast, "@write @sortedset @fast", "1.2.0",
      kKey1RwDelete},
@@ -940,7 +940,7 @@ constexpr Row kRows[] = {
      kKey1RoAccess},
     {"zrevrangebyscore", -4, kForward, kFlagReadonly, "@read @sortedset @slow", "2.2.0",
      kKey1RoAccess},
-    {"zrevrank", 3, kForward, kFlagReadonly | kFlagFast, "@read @sortedset @fast", "2.0.0",
+    {"zrevrank", -3, kForward, kFlagReadonly | kFlagFast, "@read @sortedset @fast", "2.0.0",
      kKey1RoAccess},
     {"zscan", -3, kForward, kFlagReadonly, "@read @sortedset @slow", "2.8.0", kKey1RoAccess,
      kNondeterministicOutput},
@@ -1016,11 +1016,11 @@ constexpr void set_legacy_range(Command& command) {
 }
 
 // `all` is where the table will stand: subcommands are spans of it.
-constexpr std::array<Command, kCommandCount> finished(const Command* all) {
-  std::array<Command, kCommandCount> commands{};
+constexpr Commands finished(const Command* all) {
+  Commands commands{};
   for (size_t at = 0; at < kCommandCount; ++at) {
     const Row& row = kRows[at];
-    Command& command = commands[at];
+    Command& command = commands.rows[at];
     command.name = row.name;
     command.arity = row.arity;
     command.index = static_cast<uint16_t>(at);
@@ -1062,10 +1062,12 @@ constexpr NameIndex<1024> top_level_names() {
   return index;
 }
 
+constexpr const Command* kAll = kCommands.rows;
+
 }  // namespace
 
-constinit const std::array<Command, kCommandCount> kCommands = finished(kCommands.data());
-constinit const std::array<const Command*, kTopLevelCount> kTopLevel = top_level(kCommands.data());
+constinit const Commands kCommands = finished(kAll);
+constinit const std::array<const Command*, kTopLevelCount> kTopLevel = top_level(kAll);
 constinit const NameIndex<1024> kTopLevelNames = top_level_names();
 
 }  // namespace pikaproxy::command_data

@@ -12,8 +12,12 @@ namespace pikaproxy::command_data {
 inline constexpr size_t kCommandCount = 402;
 inline constexpr size_t kTopLevelCount = 252;
 
-// Sorted by name, so that a container's subcommands ("client|id") directly follow it.
-extern const std::array<Command, kCommandCount> kCommands;
+// Sorted by name, so that a container's subcommands ("client|id") directly follow it. (A plain
+// array: its address is needed for its own initial value, which std::array does not allow.)
+struct Commands {
+  Command rows[kCommandCount];
+};
+extern const Commands kCommands;
 extern const std::array<const Command*, kTopLevelCount> kTopLevel;
 // From a top-level name to its place in kCommands.
 extern const NameIndex<1024> kTopLevelNames;
