@@ -1,10 +1,9 @@
 #include "proxy/backend.h"
 
+#include <cstring>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/un.h>
-
-#include <cstring>
 
 #include "common/log.h"
 #include "common/resp.h"
@@ -15,14 +14,16 @@
 namespace pikaproxy {
 namespace {
 
-// A reply of which so much has come is passed on while the rest is on its way. Smaller ones are kept
-// whole, so that a server's death in mid-reply can be answered with an error.
+// A reply of which so much has come is passed on while the rest is on its way. Smaller ones are
+// kept whole, so that a server's death in mid-reply can be answered with an error.
 constexpr size_t kStreamMin = 64 * 1024;
 // A connection that worked for so long is made again at once when it is lost.
 constexpr Ticks kStableUs = 1'000'000;
 constexpr size_t kHandshakeReplyMax = 4096;
 
-Ticks to_ticks(Milliseconds duration) { return duration.count() * 1000; }
+Ticks to_ticks(Milliseconds duration) {
+  return duration.count() * 1000;
+}
 
 std::string request(std::initializer_list<std::string_view> args) {
   std::string out;
@@ -31,7 +32,9 @@ std::string request(std::initializer_list<std::string_view> args) {
   return out;
 }
 
-std::string describe_error(int error) { return error == 0 ? "closed" : std::strerror(error); }
+std::string describe_error(int error) {
+  return error == 0 ? "closed" : std::strerror(error);
+}
 
 }  // namespace
 
@@ -128,20 +131,19 @@ void Backend::start_connect() {
     return;
   }
   state_ = State::kResolving;
-  resolver_.resolve(
-      group_.server.host,
-      [this, alive = alive_, attempt = attempt_, &loop = loop_](Result<std::vector<std::string>> hosts) {
-        loop.post([this, alive, attempt, hosts = std::move(hosts)] {
-          if (!*alive || state_ != State::kResolving || attempt != attempt_) return;
-          if (!hosts) {
-            attempt_failed("cannot resolve " + group_.server.host + ": " + hosts.error());
-            return;
-          }
-          Address address = group_.server;
-          address.host = (*hosts)[attempt_ % hosts->size()];
-          connect_to(address);
-        });
-      });
+  resolver_.resolve(group_.server.host, [this, alive = alive_, attempt = attempt_,
+                                         &loop = loop_](Result<std::vector<std::string>> hosts) {
+    loop.post([this, alive, attempt, hosts = std::move(hosts)] {
+      if (!*alive || state_ != State::kResolving || attempt != attempt_) return;
+      if (!hosts) {
+        attempt_failed("cannot resolve " + group_.server.host + ": " + hosts.error());
+        return;
+      }
+      Address address = group_.server;
+      address.host = (*hosts)[attempt_ % hosts->size()];
+      connect_to(address);
+    });
+  });
 }
 
 void Backend::connect_to(const Address& address) {
@@ -221,7 +223,8 @@ void Backend::become_ready() {
   state_ = State::kReady;
   ready_since_ = last_received_ = loop_.now();
   if (!reachable_ || attempt_ > 1) {
-    log_info("server connected", "server", group_.server.to_string(), "group", group_.name, "db", db_);
+    log_info("server connected", "server", group_.server.to_string(), "group", group_.name, "db",
+             db_);
   }
   reachable_ = true;
   attempt_ = 0;
@@ -237,8 +240,8 @@ void Backend::attempt_failed(const std::string& reason) {
   disconnect();
   stats_->connects_failed.add();
   if (reachable_ || reason != last_error_) {
-    log_warn("server not reachable", "server", group_.server.to_string(), "group", group_.name, "db",
-             db_, "error", reason);
+    log_warn("server not reachable", "server", group_.server.to_string(), "group", group_.name,
+             "db", db_, "error", reason);
   }
   last_error_ = reason;
   reachable_ = false;
@@ -356,7 +359,8 @@ void Backend::take_reply(std::string_view piece, bool complete) {
     return;
   }
   tasks_.pop();
-  if (unsent_ == task) unsent_ = task->next_of_backend;  // A reply before the request: a broken server.
+  if (unsent_ == task)
+    unsent_ = task->next_of_backend;  // A reply before the request: a broken server.
   stats_->inflight.subtract();
   if (task->sent != 0) {
     task->server_time = loop_.now() - task->sent;
@@ -366,7 +370,8 @@ void Backend::take_reply(std::string_view piece, bool complete) {
     stats_->error_replies.add();
     if (is_auth_lost(piece)) {
       auth_lost_ = true;
-      worker_.fail(task, "ERR " + label_ + " asks for a password; check the group's user and password");
+      worker_.fail(task,
+                   "ERR " + label_ + " asks for a password; check the group's user and password");
       return;
     }
   }
@@ -387,13 +392,15 @@ void Backend::check_timeouts() {
     case State::kSelect:
     case State::kPing:
       if (now - state_since_ >= to_ticks(config.connect_timeout)) {
-        attempt_failed("no answer within " + std::to_string(config.connect_timeout.count()) + " ms");
+        attempt_failed("no answer within " + std::to_string(config.connect_timeout.count()) +
+                       " ms");
       }
       break;
     case State::kReady:
       if (!tasks_.empty()) {
         const Task* oldest = tasks_.front();
-        const Ticks since = std::max(oldest->sent == 0 ? oldest->started : oldest->sent, last_received_);
+        const Ticks since =
+            std::max(oldest->sent == 0 ? oldest->started : oldest->sent, last_received_);
         if (now - since >= to_ticks(config.request_timeout)) {
           stats_->timeouts.add();
           lose("did not answer within " + std::to_string(config.request_timeout.count()) + " ms");

@@ -32,8 +32,8 @@ class Backend : public Stream {
           std::shared_ptr<ServerStats> stats);
   ~Backend() override;
 
-  // Takes a task whose request of `size` bytes follows by write(). False: the task was answered with
-  // an error that says why, and nothing must be written.
+  // Takes a task whose request of `size` bytes follows by write(). False: the task was answered
+  // with an error that says why, and nothing must be written.
   bool accept(Task* task, uint64_t size);
   // The accepted task's request, whole and well-formed, in any number of pieces.
   void write(std::string_view bytes);
@@ -64,7 +64,16 @@ class Backend : public Stream {
   void forget_script(const std::string& sha) { scripts_.erase(sha); }
 
  private:
-  enum class State : uint8_t { kClosed, kResolving, kConnecting, kAuth, kSelect, kPing, kReady, kWaiting };
+  enum class State : uint8_t {
+    kClosed,
+    kResolving,
+    kConnecting,
+    kAuth,
+    kSelect,
+    kPing,
+    kReady,
+    kWaiting
+  };
 
   void on_data(std::string_view bytes) override;
   void on_connect(int error) override;
@@ -93,24 +102,24 @@ class Backend : public Stream {
   const std::string label_;
   const std::shared_ptr<ServerStats> stats_;
 
-  BackendTaskQueue tasks_;    // Accepted, without a reply; oldest first.
-  Task* unsent_ = nullptr;    // The oldest of them that the kernel has not got yet.
-  ByteQueue waiting_;         // Their bytes until the handshake is over.
+  BackendTaskQueue tasks_;  // Accepted, without a reply; oldest first.
+  Task* unsent_ = nullptr;  // The oldest of them that the kernel has not got yet.
+  ByteQueue waiting_;       // Their bytes until the handshake is over.
   ReplyFramer framer_;
   std::string handshake_reply_;
   std::unordered_set<std::string> scripts_;
-  std::string last_error_;    // Of the last attempt to connect.
+  std::string last_error_;  // Of the last attempt to connect.
   Ticks state_since_ = 0;
   Ticks ready_since_ = 0;
   Ticks last_received_ = 0;
-  Ticks pause_ = 0;           // Before the next attempt.
+  Ticks pause_ = 0;  // Before the next attempt.
   std::optional<EventLoop::TimerId> retry_timer_;
-  uint32_t attempt_ = 0;      // Rotates through a name's addresses.
+  uint32_t attempt_ = 0;  // Rotates through a name's addresses.
   State state_ = State::kClosed;
-  bool reachable_ = true;     // Until an attempt fails: then requests fail at once.
-  bool plain_auth_ = false;   // AUTH with the password alone (servers before Redis 6).
+  bool reachable_ = true;    // Until an attempt fails: then requests fail at once.
+  bool plain_auth_ = false;  // AUTH with the password alone (servers before Redis 6).
   bool retired_ = false;
-  bool auth_lost_ = false;    // The server answered NOAUTH: connect anew once the replies are in.
+  bool auth_lost_ = false;  // The server answered NOAUTH: connect anew once the replies are in.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // For answers of the resolver.
 };
 

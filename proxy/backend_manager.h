@@ -44,8 +44,8 @@ class BackendManager {
   Resolver& resolver_;
   uint32_t databases_ = 0;
   std::vector<GroupConfig> groups_;
-  std::vector<std::shared_ptr<ServerStats>> stats_;     // By group.
-  std::vector<std::unique_ptr<Backend>> backends_;      // group * databases_ + db; may be null.
+  std::vector<std::shared_ptr<ServerStats>> stats_;  // By group.
+  std::vector<std::unique_ptr<Backend>> backends_;   // group * databases_ + db; may be null.
   std::vector<std::unique_ptr<Backend>> retired_;
 };
 

@@ -1,12 +1,11 @@
 #include "proxy/client.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <sys/socket.h>
 
 #include "common/log.h"
 #include "common/resp.h"
@@ -38,7 +37,9 @@ Client::Client(Worker& worker, uint64_t id)
   reset_session();
 }
 
-Client::~Client() { drop_input(); }
+Client::~Client() {
+  drop_input();
+}
 
 bool Client::start(int fd) {
   set_socket_options(fd, worker_.config().proxy.tcp_keepalive);
@@ -215,7 +216,9 @@ void Client::reply(std::string_view resp) {
   queue_.push(task);
 }
 
-void Client::reply_error(std::string_view text) { reply(resp::error(text)); }
+void Client::reply_error(std::string_view text) {
+  reply(resp::error(text));
+}
 
 Task* Client::add_task(const Command& command, std::string_view request) {
   Task* task = worker_.tasks().take();
@@ -265,7 +268,9 @@ void Client::try_streaming(Task* task) {
   task->streaming = true;
 }
 
-void Client::stream(std::string_view piece) { output(piece); }
+void Client::stream(std::string_view piece) {
+  output(piece);
+}
 
 void Client::output(std::string_view bytes) {
   if (bytes.size() >= kLargePiece) {
@@ -279,7 +284,8 @@ void Client::output(std::string_view bytes) {
 bool Client::too_much_output() {
   const uint64_t queued = output_bytes() + kept_bytes_;
   const uint64_t limit = worker_.config().proxy.client_output_max;
-  // One large reply alone may be larger than the limit, so the test is made before a reply is added.
+  // One large reply alone may be larger than the limit, so the test is made before a reply is
+  // added.
   if (queued <= limit && !(worker_.memory_full() && queued > kOwnStepMin)) return false;
   log_warn("client does not read its replies: closed", "client", peer_name(fd()), "id", id_,
            "queued_bytes", queued, "limit_bytes", limit);
@@ -351,7 +357,9 @@ void Client::check_timeouts(uint32_t now_s) {
   }
 }
 
-uint64_t Client::age_s() const noexcept { return worker_.now_s() - created_s_; }
+uint64_t Client::age_s() const noexcept {
+  return worker_.now_s() - created_s_;
+}
 
 std::string Client::describe() const {
   const Names& names = this->names();

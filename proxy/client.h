@@ -35,10 +35,11 @@ class Client : public Stream {
   void reply(std::string_view resp);
   // The same with an error; `text` begins with its code.
   void reply_error(std::string_view text);
-  // The request being handled will be answered by complete(). `request`: its first bytes, for SLOWLOG.
+  // The request being handled will be answered by complete(). `request`: its first bytes, for
+  // SLOWLOG.
   Task* add_task(const Command& command, std::string_view request);
-  // The last bytes of a task's reply (all of it, where nothing was kept before). Frees the task when
-  // it was its turn. May close the client.
+  // The last bytes of a task's reply (all of it, where nothing was kept before). Frees the task
+  // when it was its turn. May close the client.
   void complete(Task* task, std::string_view piece);
   // The task's reply is large: what was kept goes out now if it is the task's turn.
   void try_streaming(Task* task);
@@ -124,14 +125,14 @@ class Client : public Stream {
   ClientTaskQueue queue_;
   std::unique_ptr<Input> input_;
   std::unique_ptr<Names> names_;
-  uint64_t kept_bytes_ = 0;     // Replies that are done but have to wait.
+  uint64_t kept_bytes_ = 0;  // Replies that are done but have to wait.
   const Command* last_command_ = nullptr;
   uint32_t created_s_ = 0;
-  uint32_t active_s_ = 0;       // Last request.
-  uint32_t sent_s_ = 0;         // Last time the socket took some output, or had none to take.
-  bool paused_ = false;         // Not read from until less is in flight.
-  bool resuming_ = false;       // In the worker's list for resume().
-  bool closing_ = false;        // No more requests; close when the replies are out.
+  uint32_t active_s_ = 0;  // Last request.
+  uint32_t sent_s_ = 0;    // Last time the socket took some output, or had none to take.
+  bool paused_ = false;    // Not read from until less is in flight.
+  bool resuming_ = false;  // In the worker's list for resume().
+  bool closing_ = false;   // No more requests; close when the replies are out.
 };
 
 }  // namespace pikaproxy

@@ -3,8 +3,8 @@
 #include <optional>
 #include <set>
 
-#include "common/resp.h"
 #include "common/ascii.h"
+#include "common/resp.h"
 #include "proxy/client.h"
 #include "proxy/client_name.h"
 #include "proxy/local_commands.h"
@@ -56,9 +56,9 @@ void info(Client& client, const Command&, Arguments) {
 struct Filter {
   std::set<uint64_t> ids;  // Empty = any.
   std::optional<std::string> address, local_address, user;
-  std::optional<bool> normal;   // TYPE normal; other types have no clients here.
+  std::optional<bool> normal;  // TYPE normal; other types have no clients here.
   std::optional<uint64_t> age_min_s;
-  uint64_t skip = 0;            // This client is not meant; 0 = none.
+  uint64_t skip = 0;  // This client is not meant; 0 = none.
 
   bool matches(const Client& client) const {
     if (client.id() == skip) return false;
@@ -229,30 +229,40 @@ void reply_mode(Client& client, const Command&, Arguments args) {
 }
 
 void help(Client& client, const Command&, Arguments) {
-  client.reply(help_reply("CLIENT",
-                          {"GETNAME", "    The name of this connection.",
-                           "ID", "    The number of this connection.",
-                           "INFO", "    What CLIENT LIST says of this connection.",
-                           "KILL <addr:port>", "    Close the connection from that address.",
-                           "KILL [ID|ADDR|LADDR|USER|TYPE|MAXAGE <value>] [SKIPME yes|no] ...",
-                           "    Close all connections that match.",
-                           "LIST [TYPE <type>] [ID <id> ...]", "    The proxy's connections.",
-                           "NO-EVICT ON|OFF", "    Accepted and shown in CLIENT LIST.",
-                           "REPLY ON|OFF|SKIP", "    Whether this connection gets replies.",
-                           "SETINFO LIB-NAME|LIB-VER <value>", "    Tell which library is in use.",
-                           "SETNAME <name>", "    Name this connection."}));
+  client.reply(
+      help_reply("CLIENT", {"GETNAME",
+                            "    The name of this connection.",
+                            "ID",
+                            "    The number of this connection.",
+                            "INFO",
+                            "    What CLIENT LIST says of this connection.",
+                            "KILL <addr:port>",
+                            "    Close the connection from that address.",
+                            "KILL [ID|ADDR|LADDR|USER|TYPE|MAXAGE <value>] [SKIPME yes|no] ...",
+                            "    Close all connections that match.",
+                            "LIST [TYPE <type>] [ID <id> ...]",
+                            "    The proxy's connections.",
+                            "NO-EVICT ON|OFF",
+                            "    Accepted and shown in CLIENT LIST.",
+                            "REPLY ON|OFF|SKIP",
+                            "    Whether this connection gets replies.",
+                            "SETINFO LIB-NAME|LIB-VER <value>",
+                            "    Tell which library is in use.",
+                            "SETNAME <name>",
+                            "    Name this connection."}));
 }
 
 constexpr LocalEntry kEntries[] = {
-    {"client|id", client_id},      {"client|setname", set_name},
-    {"client|getname", get_name},  {"client|setinfo", set_info},
-    {"client|info", info},         {"client|list", list},
-    {"client|kill", kill},         {"client|no-evict", no_evict},
-    {"client|reply", reply_mode},  {"client|help", help},
+    {"client|id", client_id},     {"client|setname", set_name},  {"client|getname", get_name},
+    {"client|setinfo", set_info}, {"client|info", info},         {"client|list", list},
+    {"client|kill", kill},        {"client|no-evict", no_evict}, {"client|reply", reply_mode},
+    {"client|help", help},
 };
 
 }  // namespace
 
-std::span<const LocalEntry> client_commands() { return kEntries; }
+std::span<const LocalEntry> client_commands() {
+  return kEntries;
+}
 
 }  // namespace pikaproxy

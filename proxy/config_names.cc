@@ -33,8 +33,8 @@ constexpr RedisName kRedisNames[] = {
 };
 
 // What benchmarks and libraries ask for although it does not exist here.
-constexpr std::pair<std::string_view, std::string_view> kFixed[] = {
-    {"appendonly", "no"}, {"save", ""}};
+constexpr std::pair<std::string_view, std::string_view> kFixed[] = {{"appendonly", "no"},
+                                                                    {"save", ""}};
 
 std::string redis_value(const Config& config, const RedisName& name) {
   switch (name.unit) {
@@ -42,10 +42,10 @@ std::string redis_value(const Config& config, const RedisName& name) {
       return std::to_string(name.name == "maxmemory" ? config.proxy.memory_max
                                                      : config.proxy.bulk_max);
     case Unit::kSeconds:
-      return std::to_string((name.name == "timeout" ? config.proxy.client_idle_timeout
-                                                    : config.proxy.tcp_keepalive)
-                                .count() /
-                            1000);
+      return std::to_string(
+          (name.name == "timeout" ? config.proxy.client_idle_timeout : config.proxy.tcp_keepalive)
+              .count() /
+          1000);
     case Unit::kMicroseconds:
       return std::to_string(config.slowlog.slower_than.count());
     case Unit::kAsIs:
@@ -100,8 +100,8 @@ std::string set_config_value(Config& config, std::string_view name, std::string_
   if (option == nullptr) {
     return "ERR Unknown option or number of arguments for CONFIG SET - '" + std::string(name) + "'";
   }
-  const std::string failed = "ERR CONFIG SET failed (possibly related to argument '" +
-                             std::string(name) + "') - ";
+  const std::string failed =
+      "ERR CONFIG SET failed (possibly related to argument '" + std::string(name) + "') - ";
   if (!option->reloadable) return failed + "can't set immutable config: it needs a restart";
   if (const auto error = set_option(config, *option, text)) return failed + error->message;
   return {};

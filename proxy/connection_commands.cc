@@ -1,6 +1,7 @@
 #include <charconv>
 #include <optional>
 
+#include "common/ascii.h"
 #include "common/config.h"
 #include "common/reply_framer.h"
 #include "common/resp.h"
@@ -9,7 +10,6 @@
 #include "proxy/client_name.h"
 #include "proxy/credentials.h"
 #include "proxy/local_commands.h"
-#include "common/ascii.h"
 #include "proxy/worker.h"
 
 namespace pikaproxy {
@@ -125,7 +125,9 @@ void ping(Client& client, const Command& command, Arguments args) {
   }
 }
 
-void echo(Client& client, const Command&, Arguments args) { client.reply(resp::bulk(args[1])); }
+void echo(Client& client, const Command&, Arguments args) {
+  client.reply(resp::bulk(args[1]));
+}
 
 void quit(Client& client, const Command&, Arguments) {
   client.reply(resp::kOk);
@@ -156,6 +158,8 @@ constexpr LocalEntry kEntries[] = {
 
 }  // namespace
 
-std::span<const LocalEntry> connection_commands() { return kEntries; }
+std::span<const LocalEntry> connection_commands() {
+  return kEntries;
+}
 
 }  // namespace pikaproxy

@@ -5,10 +5,10 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "common/ascii.h"
 #include "common/reply_framer.h"
 #include "common/resp.h"
 #include "common/slot.h"
-#include "common/ascii.h"
 #include "proxy/local_commands.h"
 #include "proxy/script_cache.h"
 #include "proxy/worker.h"
@@ -17,8 +17,7 @@
 namespace pikaproxy {
 namespace {
 
-constexpr std::string_view kCrossSlot =
-    "CROSSSLOT Keys in request don't hash to the same slot";
+constexpr std::string_view kCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
 constexpr size_t kGatheringsKept = 256;
 // Redis cuts what it repeats of an unknown command at these.
 constexpr size_t kEchoedNameMax = 128;
@@ -549,8 +548,8 @@ void Dispatcher::gathered_random_key(Gathering& gathering) {
 
 // ---- Scripts ------------------------------------------------------------------------------------
 //
-// A script lives at every server that ran it, but clients expect EVALSHA to work once SCRIPT LOAD or
-// EVAL did. The proxy keeps the bodies it has seen. Before the first EVALSHA of a script on a
+// A script lives at every server that ran it, but clients expect EVALSHA to work once SCRIPT LOAD
+// or EVAL did. The proxy keeps the bodies it has seen. Before the first EVALSHA of a script on a
 // connection it sends SCRIPT LOAD ahead on the same connection, so that order is kept; should the
 // server have lost the script since, NOSCRIPT is answered by sending the script itself.
 

@@ -81,11 +81,11 @@ class Dispatcher {
   };
 
   Worker& worker_;
-  std::string encoded_;                        // An inline command as RESP.
-  std::vector<std::string_view> encoded_args_; // Its arguments.
-  std::string scratch_;                        // Merged replies, rewritten requests.
-  std::vector<uint32_t> positions_;            // Of a request's keys.
-  std::vector<GroupIndex> key_groups_;         // Their groups.
+  std::string encoded_;                         // An inline command as RESP.
+  std::vector<std::string_view> encoded_args_;  // Its arguments.
+  std::string scratch_;                         // Merged replies, rewritten requests.
+  std::vector<uint32_t> positions_;             // Of a request's keys.
+  std::vector<GroupIndex> key_groups_;          // Their groups.
   std::vector<uint16_t> share_of_group_;
   std::vector<Share> shares_;
   std::minstd_rand random_{std::random_device{}()};

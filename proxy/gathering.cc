@@ -9,7 +9,9 @@ namespace {
 constexpr std::string_view kUnexpected =
     "-ERR a server's reply has another form than this command's replies have\r\n";
 
-bool is_error(std::string_view reply) { return reply.starts_with('-'); }
+bool is_error(std::string_view reply) {
+  return reply.starts_with('-');
+}
 
 const Task* first_error(const Gathering& gathering) {
   for (const Task* part : gathering.parts) {

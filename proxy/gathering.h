@@ -13,22 +13,22 @@ namespace pikaproxy {
 // parts are Tasks of their own; the last reply that comes in decides what happens next.
 struct Gathering {
   enum class Kind : uint8_t {
-    kMget,           // Arrays of values, put back into the order of the request's keys.
-    kSum,            // Integers, added.
-    kAllOk,          // Every part must succeed; the first error is the reply.
-    kAnyOk,          // One success is enough.
-    kConcat,         // Arrays, joined.
-    kScriptExists,   // Arrays of 0 and 1: 1 where all parts say so.
-    kScan,           // One part: the cursor in it becomes ours.
-    kRandomKey,      // One part at a time, until a group has a key.
-    kEvalsha,        // One part: NOSCRIPT is repaired once.
+    kMget,          // Arrays of values, put back into the order of the request's keys.
+    kSum,           // Integers, added.
+    kAllOk,         // Every part must succeed; the first error is the reply.
+    kAnyOk,         // One success is enough.
+    kConcat,        // Arrays, joined.
+    kScriptExists,  // Arrays of 0 and 1: 1 where all parts say so.
+    kScan,          // One part: the cursor in it becomes ours.
+    kRandomKey,     // One part at a time, until a group has a key.
+    kEvalsha,       // One part: NOSCRIPT is repaired once.
   };
 
   Kind kind = Kind::kAllOk;
-  Task* parent = nullptr;               // The client's task.
-  uint32_t outstanding = 0;             // Parts without a reply.
-  std::vector<Task*> parts;             // Owned, until the parent is answered.
-  std::vector<uint16_t> part_of_key;    // kMget: which part has the n-th key.
+  Task* parent = nullptr;             // The client's task.
+  uint32_t outstanding = 0;           // Parts without a reply.
+  std::vector<Task*> parts;           // Owned, until the parent is answered.
+  std::vector<uint16_t> part_of_key;  // kMget: which part has the n-th key.
   uint32_t db = 0;
   GroupIndex group = 0;                 // kScan, kEvalsha: where the part went.
   std::vector<GroupIndex> groups_left;  // kRandomKey: not asked yet.

@@ -1,10 +1,9 @@
 #include "proxy/info.h"
 
+#include <cstdio>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cstdio>
 
 #include "common/process_stats.h"
 #include "common/version.h"
@@ -68,7 +67,7 @@ std::string human_bytes(uint64_t bytes) {
   return text;
 }
 
-uint64_t sum(const WorkerManager& manager, Counter WorkerStats::* counter) {
+uint64_t sum(const WorkerManager& manager, Counter WorkerStats::*counter) {
   uint64_t total = 0;
   for (const auto& worker : manager.workers()) {
     total += (std::as_const(*worker).stats().*counter).get();
@@ -95,8 +94,8 @@ void write_server(InfoWriter& out, WorkerManager& manager, const Config& config)
   utsname system{};
   ::uname(&system);
   const int64_t now_ms = static_cast<int64_t>(::time(nullptr)) * 1000;
-  const auto uptime_s = static_cast<uint64_t>(
-      std::max<int64_t>(0, (now_ms - manager.started_unix_ms()) / 1000));
+  const auto uptime_s =
+      static_cast<uint64_t>(std::max<int64_t>(0, (now_ms - manager.started_unix_ms()) / 1000));
   out.line("redis_version", kRedisVersion);
   out.line("redis_mode", "standalone");
   out.line("pikaproxy_version", kVersion);
@@ -117,13 +116,12 @@ void write_backends(InfoWriter& out, const WorkerManager& manager) {
   for (const auto& [names, server] : summarize_servers(manager.workers())) {
     const auto& [group, address] = names;
     out.line("backend_" + group,
-             "server=" + address + ",state=" + (server.workers_up == server.workers ? "up" : "down") +
-                 ",connections=" + std::to_string(server.connections) +
-                 ",inflight=" + std::to_string(server.inflight) +
-                 ",requests=" + std::to_string(server.requests) +
-                 ",error_replies=" + std::to_string(server.error_replies) +
-                 ",connects_failed=" + std::to_string(server.connects_failed) +
-                 ",lost=" + std::to_string(server.lost) +
+             "server=" + address +
+                 ",state=" + (server.workers_up == server.workers ? "up" : "down") +
+                 ",connections=" + std::to_string(server.connections) + ",inflight=" +
+                 std::to_string(server.inflight) + ",requests=" + std::to_string(server.requests) +
+                 ",error_replies=" + std::to_string(server.error_replies) + ",connects_failed=" +
+                 std::to_string(server.connects_failed) + ",lost=" + std::to_string(server.lost) +
                  ",timeouts=" + std::to_string(server.timeouts) +
                  ",p50_us=" + std::to_string(server.latency.quantile_us(0.5)) +
                  ",p99_us=" + std::to_string(server.latency.quantile_us(0.99)));

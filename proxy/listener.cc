@@ -1,13 +1,12 @@
 #include "proxy/listener.h"
 
+#include <cerrno>
+#include <cstring>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 #include "common/log.h"
 #include "proxy/socket_options.h"
@@ -28,8 +27,7 @@ Error cannot_listen(const std::string& address, const std::string& why) {
 bool is_stale_socket(const SocketAddress& address) {
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
-  const bool refused =
-      ::connect(fd, address.get(), address.size()) != 0 && errno == ECONNREFUSED;
+  const bool refused = ::connect(fd, address.get(), address.size()) != 0 && errno == ECONNREFUSED;
   ::close(fd);
   return refused;
 }
@@ -44,8 +42,8 @@ Result<int> listen_on(const SocketAddress& target, const std::string& name, int 
   if (::bind(fd, target.get(), target.size()) != 0 || ::listen(fd, backlog) != 0) {
     const int error = errno;
     ::close(fd);
-    return cannot_listen(name, error == EADDRINUSE ? "another process listens there"
-                                                   : std::strerror(error));
+    return cannot_listen(
+        name, error == EADDRINUSE ? "another process listens there" : std::strerror(error));
   }
   return fd;
 }
@@ -53,9 +51,9 @@ Result<int> listen_on(const SocketAddress& target, const std::string& name, int 
 }  // namespace
 
 Result<std::vector<std::unique_ptr<Listener>>> Listener::listen(asio::io_context& context,
-                                                               WorkerManager& manager,
-                                                               const ProxyConfig& config,
-                                                               const Address& address) {
+                                                                WorkerManager& manager,
+                                                                const ProxyConfig& config,
+                                                                const Address& address) {
   std::vector<std::unique_ptr<Listener>> listeners;
   const auto backlog = static_cast<int>(config.tcp_backlog);
   const std::string name = address.to_string();
@@ -98,7 +96,9 @@ Result<std::vector<std::unique_ptr<Listener>>> Listener::listen(asio::io_context
 Listener::Listener(asio::io_context& context, WorkerManager& manager, int fd, std::string unix_path)
     : manager_(manager), socket_(context, fd), pause_(context), unix_path_(std::move(unix_path)) {}
 
-Listener::~Listener() { stop(); }
+Listener::~Listener() {
+  stop();
+}
 
 void Listener::start() {
   log_info("listening", "address", local_name(socket_.native_handle()));

@@ -21,9 +21,9 @@ class Listener {
   // Listens at once. A host name may stand for several addresses: all of them are listened on.
   // Errors: the address is taken or not ours, as a sentence.
   static Result<std::vector<std::unique_ptr<Listener>>> listen(asio::io_context& context,
-                                                              WorkerManager& manager,
-                                                              const ProxyConfig& config,
-                                                              const Address& address);
+                                                               WorkerManager& manager,
+                                                               const ProxyConfig& config,
+                                                               const Address& address);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;

@@ -12,8 +12,8 @@ namespace pikaproxy {
 class Client;
 
 // Commands that the proxy answers itself (CommandAction::kLocal). The arity has been checked.
-// Runs on the worker's thread of `client`; the answer goes out by client.reply(), or later through a
-// task where other workers have to be asked.
+// Runs on the worker's thread of `client`; the answer goes out by client.reply(), or later through
+// a task where other workers have to be asked.
 void run_local_command(Client& client, const Command& command, Arguments args);
 
 // The reply of "<container> HELP": what Redis puts around the lines, and the lines.

@@ -1,12 +1,11 @@
 // Wires everything together: settings, workers, listeners, the admin port, signals. The only file
 // that knows both proxy and dashboard.
 
-#include <malloc.h>
-#include <sys/resource.h>
-
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <malloc.h>
+#include <sys/resource.h>
 
 #include <asio/io_context.hpp>
 #include <asio/signal_set.hpp>
@@ -57,8 +56,7 @@ void raise_descriptor_limit(const Config& config) {
 // The process while it runs: everything here happens on the main thread.
 class Process {
  public:
-  Process(CommandLine command_line, LoadedConfig loaded,
-          std::shared_ptr<const Topology> topology)
+  Process(CommandLine command_line, LoadedConfig loaded, std::shared_ptr<const Topology> topology)
       : command_line_(std::move(command_line)),
         context_(1),
         signals_(context_, SIGTERM, SIGINT),
@@ -79,7 +77,6 @@ class Process {
       auto admin = AdminServer::start(config_.admin, manager_);
       if (!admin) return fail(kExitCannotBind, admin.error());
       admin_ = std::move(*admin);
-      log_info("admin port open", "address", config_.admin.listen.to_string());
     }
     manager_.start();
     for (auto& listener : listeners_) listener->start();
@@ -142,8 +139,7 @@ class Process {
     for (const std::string& warning : result.loaded->warnings) log_warn(warning);
     manager_.change_config(
         [&](Config& running) {
-          for (const Difference& difference :
-               differing_options(running, result.loaded->config)) {
+          for (const Difference& difference : differing_options(running, result.loaded->config)) {
             if (difference.reloadable) {
               log_info("setting changed", "name", difference.name);
             } else {
@@ -207,11 +203,11 @@ int run(const CommandLine& command_line) {
 int main(int argc, char** argv) {
   using namespace pikaproxy;
   std::signal(SIGPIPE, SIG_IGN);
-  // Values of some MiB come and go: from the heap, where their pages stay, not each from the kernel.
+  // Values of some MiB come and go: from the heap, where their pages stay, not each from the
+  // kernel.
   ::mallopt(M_MMAP_THRESHOLD, 8 * 1024 * 1024);
   ::mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
-  const CommandLine command_line =
-      parse_command_line({argv + 1, static_cast<size_t>(argc - 1)});
+  const CommandLine command_line = parse_command_line({argv + 1, static_cast<size_t>(argc - 1)});
   const auto result = run_command(command_line, process_environment(), library_versions());
   if (result) {
     std::fwrite(result->out.data(), 1, result->out.size(), stdout);

@@ -12,9 +12,8 @@
 namespace pikaproxy {
 namespace {
 
-constexpr std::array<double, 13> kBoundsSeconds = {0.0001, 0.00025, 0.0005, 0.001, 0.0025,
-                                                   0.005,  0.01,    0.025,  0.05,  0.1,
-                                                   0.5,    1,       10};
+constexpr std::array<double, 13> kBoundsSeconds = {
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 10};
 
 using Workers = std::vector<std::unique_ptr<Worker>>;
 
@@ -22,7 +21,7 @@ const WorkerStats& stats_of(const std::unique_ptr<Worker>& worker) {
   return std::as_const(*worker).stats();
 }
 
-uint64_t sum(const Workers& workers, Counter WorkerStats::* counter) {
+uint64_t sum(const Workers& workers, Counter WorkerStats::*counter) {
   uint64_t total = 0;
   for (const auto& worker : workers) total += (stats_of(worker).*counter).get();
   return total;
@@ -39,7 +38,7 @@ void write_histogram(MetricsWriter& out, MetricsWriter::Labels labels,
 }
 
 void write_class_histograms(MetricsWriter& out, const Workers& workers,
-                            std::array<Histogram, kCommandClassCount> WorkerStats::* histograms) {
+                            std::array<Histogram, kCommandClassCount> WorkerStats::*histograms) {
   for (size_t i = 0; i < kCommandClassCount; ++i) {
     MergedHistogram merged;
     for (const auto& worker : workers) merged.add((stats_of(worker).*histograms)[i]);

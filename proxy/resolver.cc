@@ -3,9 +3,10 @@
 namespace pikaproxy {
 
 Resolver::Resolver()
-    : context_(1), work_(context_.get_executor()), resolver_(context_), thread_([this] {
-        context_.run();
-      }) {}
+    : context_(1),
+      work_(context_.get_executor()),
+      resolver_(context_),
+      thread_([this] { context_.run(); }) {}
 
 Resolver::~Resolver() {
   context_.stop();

@@ -1,8 +1,7 @@
-#include <time.h>
-
 #include <algorithm>
 #include <map>
 #include <set>
+#include <time.h>
 
 #include "common/ascii.h"
 #include "common/command_replies.h"
@@ -143,10 +142,10 @@ void slowlog_reset(Client& client, const Command&, Arguments) {
 
 void slowlog_help(Client& client, const Command&, Arguments) {
   client.reply(help_reply(
-      "SLOWLOG", {"GET [<count>]", "    The newest slow requests (10; -1 means all): id, unix time,",
-                  "    microseconds in all, arguments, client, its name, microseconds at the server,",
-                  "    server.",
-                  "LEN", "    How many there are.", "RESET", "    Forget them."}));
+      "SLOWLOG",
+      {"GET [<count>]", "    The newest slow requests (10; -1 means all): id, unix time,",
+       "    microseconds in all, arguments, client, its name, microseconds at the server,",
+       "    server.", "LEN", "    How many there are.", "RESET", "    Forget them."}));
 }
 
 // ---- COMMAND ------------------------------------------------------------------------------------
@@ -219,6 +218,8 @@ constexpr LocalEntry kEntries[] = {
 
 }  // namespace
 
-std::span<const LocalEntry> server_commands() { return kEntries; }
+std::span<const LocalEntry> server_commands() {
+  return kEntries;
+}
 
 }  // namespace pikaproxy

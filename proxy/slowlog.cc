@@ -1,8 +1,7 @@
 #include "proxy/slowlog.h"
 
-#include <time.h>
-
 #include <charconv>
+#include <time.h>
 
 #include "proxy/backend.h"
 #include "proxy/client.h"

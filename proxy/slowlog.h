@@ -15,19 +15,19 @@ namespace pikaproxy {
 class Client;
 struct Task;
 
-// Requests of one worker that took long, newest last, with the part of the time that was spent at the
-// server. The lock is taken for slow requests and for reading only.
+// Requests of one worker that took long, newest last, with the part of the time that was spent at
+// the server. The lock is taken for slow requests and for reading only.
 class Slowlog {
  public:
   struct Entry {
-    uint64_t id = 0;           // Unique over all workers.
-    int64_t unix_time = 0;     // Seconds; when it was answered.
-    int64_t total_us = 0;      // From parsed to answered.
-    int64_t server_us = 0;     // Of these, between sent and answered; 0 = answered here.
+    uint64_t id = 0;                // Unique over all workers.
+    int64_t unix_time = 0;          // Seconds; when it was answered.
+    int64_t total_us = 0;           // From parsed to answered.
+    int64_t server_us = 0;          // Of these, between sent and answered; 0 = answered here.
     std::vector<std::string> args;  // As much as the task kept of them.
-    std::string client;        // host:port
+    std::string client;             // host:port
     std::string client_name;
-    std::string server;        // Empty when several or none took part.
+    std::string server;  // Empty when several or none took part.
   };
 
   // Worker's thread.

@@ -1,13 +1,12 @@
 #include "proxy/socket_options.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
+#include <cstddef>
+#include <cstring>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/un.h>
-
-#include <algorithm>
-#include <cstddef>
-#include <cstring>
 
 namespace pikaproxy {
 namespace {

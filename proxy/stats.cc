@@ -17,9 +17,8 @@ void WorkerStats::reset() {
   for (Histogram& histogram : own_time) histogram.reset();
   const std::lock_guard lock(servers_mutex);
   for (const auto& server : servers) {
-    for (Counter* counter :
-         {&server->requests, &server->connects_ok, &server->connects_failed, &server->timeouts,
-          &server->lost, &server->error_replies}) {
+    for (Counter* counter : {&server->requests, &server->connects_ok, &server->connects_failed,
+                             &server->timeouts, &server->lost, &server->error_replies}) {
       counter->set(0);
     }
     server->latency.reset();

@@ -18,16 +18,16 @@ struct ServerStats {
   std::string group;
   std::string server;
 
-  Counter up;               // 1 from the first success on database 0 until an attempt fails.
-  Counter connections;      // Open ones.
-  Counter inflight;         // Requests without a reply.
+  Counter up;           // 1 from the first success on database 0 until an attempt fails.
+  Counter connections;  // Open ones.
+  Counter inflight;     // Requests without a reply.
   Counter requests;
   Counter connects_ok;
   Counter connects_failed;
   Counter timeouts;
-  Counter lost;             // Connections that ended with requests in flight, or by an error.
+  Counter lost;  // Connections that ended with requests in flight, or by an error.
   Counter error_replies;
-  Histogram latency;        // From sent to answered.
+  Histogram latency;  // From sent to answered.
 };
 
 // Why a client's connection ended.
@@ -39,7 +39,7 @@ inline constexpr size_t kDisconnectCount = 7;
 struct WorkerStats {
   struct PerCommand {
     Counter calls;
-    Counter errors;      // Answered with an error, whoever said it.
+    Counter errors;  // Answered with an error, whoever said it.
     Counter total_us;
   };
 
@@ -51,14 +51,14 @@ struct WorkerStats {
   Counter received_bytes;
   Counter sent_bytes;
   Counter unknown_commands;
-  Counter refused_memory;     // Requests refused because proxy.memory_max was reached.
+  Counter refused_memory;  // Requests refused because proxy.memory_max was reached.
   Counter crossslot;
   Counter protocol_errors;
-  Counter queued_bytes;       // Blocks and buffers in use now.
+  Counter queued_bytes;  // Blocks and buffers in use now.
   Counter slowlog_entries;
-  std::vector<PerCommand> commands;                     // By Command::index.
-  std::array<Histogram, kCommandClassCount> latency;    // Parsed to answered.
-  std::array<Histogram, kCommandClassCount> own_time;   // The part of it spent in the proxy.
+  std::vector<PerCommand> commands;                    // By Command::index.
+  std::array<Histogram, kCommandClassCount> latency;   // Parsed to answered.
+  std::array<Histogram, kCommandClassCount> own_time;  // The part of it spent in the proxy.
 
   std::shared_ptr<ServerStats> add_server(const std::string& group, const std::string& server) {
     auto stats = std::make_shared<ServerStats>();

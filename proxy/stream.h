@@ -46,7 +46,8 @@ class Stream {
   // Off: the kernel's receive buffer fills, and the peer has to wait.
   void set_reading(bool on);
 
-  // Where the next bytes should go: the loop's scratch memory, a part of it, or memory of the owner.
+  // Where the next bytes should go: the loop's scratch memory, a part of it, or memory of the
+  // owner.
   virtual std::span<char> receive_space(std::span<char> scratch) { return scratch; }
   // `bytes` lie in that space; in scratch memory they are gone after the call.
   virtual void on_data(std::string_view bytes) = 0;

@@ -1,9 +1,8 @@
 #include "proxy/worker.h"
 
+#include <algorithm>
 #include <pthread.h>
 #include <unistd.h>
-
-#include <algorithm>
 #include <utility>
 
 #include "common/log.h"
@@ -29,7 +28,9 @@ Worker::Worker(WorkerManager& manager, size_t index, Resolver& resolver,
   slowlog_.configure(config_->slowlog);
 }
 
-Worker::~Worker() { stop(); }
+Worker::~Worker() {
+  stop();
+}
 
 void Worker::start() {
   loop_.set_turn_end([this] { end_turn(); });

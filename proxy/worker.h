@@ -24,9 +24,9 @@ namespace pikaproxy {
 class Resolver;
 class WorkerManager;
 
-// One thread with its event loop, its clients, its connections to all servers, its counters. Nothing
-// that a request touches is shared with another worker: what others decide (a new topology, new
-// settings, a new client) arrives as posted work.
+// One thread with its event loop, its clients, its connections to all servers, its counters.
+// Nothing that a request touches is shared with another worker: what others decide (a new topology,
+// new settings, a new client) arrives as posted work.
 class Worker {
  public:
   // `manager` and `resolver` outlive the worker. Does nothing before start().
@@ -43,7 +43,8 @@ class Worker {
   // New settings, and a new topology unless that is null; then `installed` runs on this thread.
   void install(std::shared_ptr<const Config> config, std::shared_ptr<const Topology> topology,
                std::function<void()> installed);
-  // Clients get the replies they wait for, then their connections end; `drained` runs on this thread.
+  // Clients get the replies they wait for, then their connections end; `drained` runs on this
+  // thread.
   void drain(std::function<void()> drained);
   // Ends the thread; open connections are closed.
   void stop();

@@ -1,10 +1,9 @@
 #include "proxy/worker_manager.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <thread>
+#include <time.h>
 
 #include "common/log.h"
 
@@ -47,7 +46,9 @@ WorkerManager::WorkerManager(const Config& config, std::shared_ptr<const Topolog
   }
 }
 
-WorkerManager::~WorkerManager() { stop(); }
+WorkerManager::~WorkerManager() {
+  stop();
+}
 
 void WorkerManager::start() {
   for (auto& worker : workers_) worker->start();

@@ -53,8 +53,7 @@ class WorkerManager : public ProxyStatus {
   void client_gone(const Worker& worker) noexcept;
   // Has every worker answer on its own thread, then `client` get what `combine` makes of the
   // answers, in the order of its requests. Called on the client's worker's thread.
-  void ask_workers(Client& client, const Command& command,
-                   std::function<std::string(Worker&)> ask,
+  void ask_workers(Client& client, const Command& command, std::function<std::string(Worker&)> ask,
                    std::function<std::string(const std::vector<std::string>&)> combine);
 
   // ProxyStatus
