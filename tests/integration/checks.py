@@ -110,6 +110,11 @@ def keys_of_group(group, groups, count, prefix="k"):
     return found
 
 
+def group_of(key, groups):
+    """The number of the group that serves the key."""
+    return next(group for group in range(groups) if slot_of(key) <= slots_of_group(group, groups)[1])
+
+
 def slots_of_group(group, groups):
     """First and last slot."""
     return group * SLOTS // groups, (group + 1) * SLOTS // groups - 1
