@@ -1,4 +1,4 @@
-"""What we ask of ourselves: our CPU per request as a multiple of a peer's, and two absolute bars."""
+"""What we ask of ourselves: our CPU per request against a peer's, and two absolute bars."""
 
 from dataclasses import dataclass
 

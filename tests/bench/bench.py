@@ -45,7 +45,13 @@ def one_round(running: Running, servers: list[Server], workload: Workload, reque
     server_pids = [server.child.pid for server in servers]
     proxy_pids = [running.child.pid] if running.child else []
     meter = Meter(server_pids + proxy_pids)
-    run = run_load(workload, running.port, requests, load_cores)
+    try:
+        run = run_load(workload, running.port, requests, load_cores)
+    except BenchError as error:
+        if running.child and not running.child.alive():
+            raise BenchError(f"{running.child.name} exited with {running.child.process.returncode} "
+                             f"under load:\n{running.child.last_words()}") from error
+        raise
     server_ns = [meter.usage(pid).cpu_ns for pid in server_pids]
     figures = {**dataclasses.asdict(run), "server_cpu_us": sum(server_ns) / 1000 / requests,
                "busiest_server_share": max(server_ns) / sum(server_ns)}
@@ -155,8 +161,9 @@ def run_benchmark(args: argparse.Namespace, targets: list[Target]) -> dict:
                     target, servers, directory, proxy_cores))
             ours = next((target for target in targets if target.name == bars.OURS), None)
             if args.workers and ours:
-                result["workers"] = experiments.worker_scaling(ours, servers, directory,
-                                                               args.workers, args.seconds)
+                result["workers"] = by_target([ours], lambda target: {
+                    "rows": experiments.worker_scaling(target, servers, directory, args.workers,
+                                                       args.seconds)})
     print(report.closing_tables(result))
     return result
 
@@ -204,7 +211,7 @@ def parse_arguments() -> argparse.Namespace:
                         + ",".join(workload.name for workload in WORKLOADS))
     parser.add_argument("--rounds", type=int, default=3, help="per target and workload (3)")
     parser.add_argument("--seconds", type=float, default=2.2, help="length of a run (2.2)")
-    parser.add_argument("--quick", action="store_true", help="one round of 0.6 s: a rough look")
+    parser.add_argument("--quick", action="store_true", help="one round of 0.4 s: a rough look")
     parser.add_argument("--proxy-core", type=int, default=0, help="of proxy and servers (0)")
     parser.add_argument("--load-core", type=int, default=1, help="of redis-benchmark (1)")
     parser.add_argument("--syscalls", action="store_true",
@@ -227,11 +234,18 @@ def parse_arguments() -> argparse.Namespace:
         args.syscalls = args.idle = True
         args.workers = args.workers or 2
     if args.quick:
-        args.rounds, args.seconds = 1, 0.6
+        args.rounds, args.seconds = 1, 0.4
     by_name = {workload.name: workload for workload in WORKLOADS}
     args.workloads = [by_name[name] for name in chosen(args.workloads, list(by_name), "workload")
                       ] if args.workloads else WORKLOADS
     return args
+
+
+def check_document(path: Path):
+    """Before minutes of measuring: can the result be written there?"""
+    if not path.is_file() or not report.has_marks(path.read_text()):
+        raise BenchError(f"{path} has no lines {report.BEGIN_MARK} and {report.END_MARK} for the "
+                         "result to stand between; add them.")
 
 
 def measured(args: argparse.Namespace) -> dict:
@@ -245,8 +259,8 @@ def measured(args: argparse.Namespace) -> dict:
     if args.workers and not args.pikaproxy and not args.all:
         raise BenchError("--workers measures our own proxy; name it with --pikaproxy.")
     raise_open_files_limit(OPEN_FILES)
-    result = run_benchmark(args, [known[name] for name in names])
     args.json.parent.mkdir(parents=True, exist_ok=True)
+    result = run_benchmark(args, [known[name] for name in names])
     args.json.write_text(json.dumps(result, indent=1) + "\n")
     return result
 
@@ -255,6 +269,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Unwinds, so everything is stopped.
     try:
         args = parse_arguments()
+        if args.markdown:
+            check_document(args.markdown)
         if args.render:
             result = json.loads(args.render.read_text())
             for workload in result.get("workloads", []):
@@ -271,7 +287,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("bench: interrupted; everything it started is stopped.", file=sys.stderr)
         return 130
-    failed = [cell for section in ("syscalls", "idle") for cell in result.get(section, {}).values()]
+    failed = [cell for section in ("syscalls", "idle", "workers")
+              for cell in result.get(section, {}).values()]
     failed += [cell for workload in result.get("workloads", [])
                for cell in workload["targets"].values()]
     return 1 if any("error" in cell for cell in failed) else 0

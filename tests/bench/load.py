@@ -13,7 +13,7 @@ from processes import BenchError
 # Values of a size have keys of their own, and few of them where they are large: the servers' memory
 # stays below 150 MiB each.
 KEYS_BY_VALUE_BYTES = {64: 100_000, 1 << 10: 20_000, 16 << 10: 2_000, 1 << 20: 32}
-RUN_TIMEOUT_S = 60
+RUN_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Workload:
 
     def arguments(self) -> list[str]:
         """The command for redis-benchmark, which fills in each __rand_int__ separately."""
-        key = f"k{self.value_bytes}:__rand_int__"
+        key = f"key:__rand_int__:{self.value_bytes}"
         value = ["x" * self.value_bytes] if self.verb in ("SET", "MSET") else []
         return [self.verb] + ([key] + value) * self.keys
 
@@ -61,7 +61,12 @@ class Run:
 
 
 def key_name(value_bytes: int, number: int) -> str:
-    return f"k{value_bytes}:{number:012d}"
+    """The key that redis-benchmark makes of Workload.arguments() when it draws `number`.
+
+    The number is not at the end: FNV-1a, twemproxy's hash, scatters only what more bytes follow,
+    and 32 keys that differ in their last bytes all went to one server.
+    """
+    return f"key:{number:012d}:{value_bytes}"
 
 
 def preload(port: int, value_bytes: int):
@@ -86,7 +91,8 @@ def preload(port: int, value_bytes: int):
             raise BenchError(f"the server at port {port} answered {answer!r} while it was filled.")
 
 
-def run_load(workload: Workload, port: int, requests: int, cores: set[int] | None) -> Run:
+def run_load(workload: Workload, port: int, requests: int, cores: set[int] | None,
+             timeout_s: float = RUN_TIMEOUT_S) -> Run:
     """One run of redis-benchmark. Errors: BenchError, with what redis-benchmark said."""
     argv = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-c", str(workload.clients),
             "-n", str(requests), "-P", str(workload.pipeline),
@@ -95,12 +101,12 @@ def run_load(workload: Workload, port: int, requests: int, cores: set[int] | Non
     before, start = os.times(), time.monotonic()
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, start_new_session=True,
+            argv, capture_output=True, text=True, timeout=timeout_s, start_new_session=True,
             preexec_fn=lambda: os.sched_setaffinity(0, cores) if cores else None)
     except FileNotFoundError as error:
         raise BenchError("redis-benchmark is missing; install redis-tools.") from error
     except subprocess.TimeoutExpired as error:
-        raise BenchError(f"{requests} requests were not answered in {RUN_TIMEOUT_S} s") from error
+        raise BenchError(f"{requests} requests were not answered in {timeout_s:.0f} s") from error
     elapsed, after = time.monotonic() - start, os.times()
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     if done.returncode != 0 or not rows:

@@ -1,4 +1,6 @@
-"""Turns a result (the dict bench.py saves as JSON) into tables for the terminal and for the docs."""
+"""Turns a result (the dict that bench.py saves as JSON) into tables for terminal and docs."""
+
+import statistics
 
 import bars
 
@@ -91,9 +93,13 @@ def _idle_rows(result: dict) -> tuple[list[str], list[list[str]]]:
 
 
 def _worker_rows(result: dict) -> tuple[list[str], list[list[str]]]:
-    rows = [[row["title"], str(row["workers"]), _rate(row), _figure(row["cpu_us"]),
-             f"{row['busiest_thread_share']:.0%}", f"{row['machine_busy']:.0%}"]
-            for row in result["workers"]]
+    rows = []
+    for name, cell in result["workers"].items():
+        if "error" in cell:
+            rows.append([name, "failed", cell["error"].splitlines()[0], "", "", ""])
+        rows += [[row["title"], str(row["workers"]), _rate(row), _figure(row["cpu_us"]),
+                  f"{row['busiest_thread_share']:.0%}", f"{row['machine_busy']:.0%}"]
+                 for row in cell.get("rows", [])]
     return ["Workers, nothing pinned", "workers", "req/s", "CPU us", "busiest thread",
             "machine busy"], rows
 
@@ -133,6 +139,16 @@ def _matrix(result: dict, show) -> str:
     return _markdown_grid(["Workload"] + names, rows)
 
 
+def _spread_sentence(result: dict) -> str:
+    """How far to trust the CPU figures."""
+    spreads = [cell["cpu_spread"] for workload in result["workloads"]
+               for cell in workload["targets"].values() if "cpu_spread" in cell]
+    if not spreads or result["settings"]["rounds"] < 2:
+        return ""
+    return (f"From its cheapest to its dearest round a CPU figure differed by "
+            f"{statistics.median(spreads):.0%} in the median and {max(spreads):.0%} at worst.")
+
+
 def markdown(result: dict) -> str:
     """The measured part of docs/performance.md."""
     machine, settings = result["machine"], result["settings"]
@@ -145,7 +161,8 @@ def markdown(result: dict) -> str:
     ]
     if result.get("workloads"):
         parts += [
-            f"Medians of {settings['rounds']} rounds of about {settings['seconds']:g} s.",
+            f"Medians of {settings['rounds']} rounds of about {settings['seconds']:g} s. "
+            + _spread_sentence(result),
             "### CPU of the proxy, microseconds per request",
             _matrix(result, lambda cell: _figure(cell.get("cpu_us"))),
             "### CPU of the three servers, microseconds per request",
@@ -165,13 +182,13 @@ def markdown(result: dict) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def replace_measured_part(document: str, result: dict) -> str:
-    """`document` with what stands between the two marks replaced.
+def has_marks(document: str) -> bool:
+    """Whether there is a measured part to replace."""
+    return BEGIN_MARK in document and END_MARK in document.partition(BEGIN_MARK)[2]
 
-    Errors: ValueError if a mark is missing.
-    """
-    before, begin, rest = document.partition(BEGIN_MARK)
-    _, end, after = rest.partition(END_MARK)
-    if not begin or not end:
-        raise ValueError("the marks of the measured part are missing")
+
+def replace_measured_part(document: str, result: dict) -> str:
+    """`document`, which has_marks(), with what stands between the two marks replaced."""
+    before, _, rest = document.partition(BEGIN_MARK)
+    after = rest.partition(END_MARK)[2]
     return f"{before}{BEGIN_MARK}\n\n{markdown(result)}\n{END_MARK}{after}"
