@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::string_view kCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
 constexpr size_t kGatheringsKept = 256;
+// Buffers that grew beyond this are not kept.
+constexpr size_t kKeptBytes = 64 * 1024;
 // Redis cuts what it repeats of an unknown command at these.
 constexpr size_t kEchoedNameMax = 128;
 constexpr size_t kEchoedArgsMax = 128;
@@ -177,7 +179,7 @@ void Dispatcher::run(Request& request) {
       fan_out(request, Kind::kScriptExists);
       break;
     case CommandAction::kScriptFlush:
-      worker_.manager().scripts().clear();
+      worker_.manager().forget_scripts();
       fan_out(request, Kind::kAllOk);
       break;
     case CommandAction::kEval:
@@ -189,6 +191,14 @@ void Dispatcher::run(Request& request) {
     case CommandAction::kLocal:
       break;
   }
+}
+
+void Dispatcher::shrink() {
+  if (scratch_.capacity() > kKeptBytes) std::string().swap(scratch_);
+  if (encoded_.capacity() > kKeptBytes) std::string().swap(encoded_);
+  if (positions_.capacity() > kKeptBytes) std::vector<uint32_t>().swap(positions_);
+  if (key_groups_.capacity() > kKeptBytes) std::vector<GroupIndex>().swap(key_groups_);
+  if (encoded_args_.capacity() > kKeptBytes) std::vector<std::string_view>().swap(encoded_args_);
 }
 
 // ---- To one group -------------------------------------------------------------------------------
@@ -310,6 +320,7 @@ Gathering& Dispatcher::start_gathering(Request& request, Gathering::Kind kind) {
   gathering->kind = kind;
   gathering->parent = request.client.add_task(request.command, request.raw);
   gathering->db = request.client.session.db;
+  gathering->epoch = worker_.topology().epoch;
   return *gathering.release();  // Owned by itself until finish().
 }
 
@@ -349,7 +360,11 @@ void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
   gathering.request.clear();
   gathering.repaired = false;
   std::unique_ptr<Gathering> owned(&gathering);
-  if (free_gatherings_.size() < kGatheringsKept) free_gatherings_.push_back(std::move(owned));
+  const bool is_small =
+      gathering.part_of_key.capacity() + gathering.request.capacity() < kKeptBytes;
+  if (is_small && free_gatherings_.size() < kGatheringsKept) {
+    free_gatherings_.push_back(std::move(owned));
+  }
   worker_.complete(parent, reply);
 }
 
@@ -451,6 +466,18 @@ void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
 
 // ---- SCAN and RANDOMKEY -------------------------------------------------------------------------
 
+namespace {
+
+// The first group at or behind `from` that serves anything.
+GroupIndex serving_group_from(const Topology& topology, GroupIndex from) {
+  for (const GroupIndex group : topology.serving_groups) {
+    if (group >= from) return group;
+  }
+  return kNoGroup;
+}
+
+}  // namespace
+
 void Dispatcher::scan(Request& request) {
   const Topology& topology = worker_.topology();
   uint64_t cursor = 0;
@@ -464,21 +491,24 @@ void Dispatcher::scan(Request& request) {
     request.client.reply_error("CLUSTERDOWN no slot is assigned");
     return;
   }
-  const auto position = static_cast<size_t>(cursor % kScanGroups);
-  if (position >= topology.serving_groups.size()) {
-    // A group that is gone since: its keys are elsewhere now, and there is nothing left to scan.
+  // Cursor 0 is the first group's, whichever that is; a group that serves nothing any more is
+  // passed over, and there is nothing behind the last one.
+  const auto wanted = static_cast<GroupIndex>(cursor % kScanGroups);
+  const GroupIndex group = serving_group_from(topology, wanted);
+  if (group == kNoGroup) {
     request.client.reply("*2\r\n$1\r\n0\r\n*0\r\n");
     return;
   }
+  const uint64_t server_cursor = group == wanted ? cursor / kScanGroups : 0;
   Gathering& gathering = start_gathering(request, Gathering::Kind::kScan);
-  gathering.group = static_cast<GroupIndex>(position);
+  gathering.group = group;
   scratch_.clear();
   resp::append_array(scratch_, static_cast<int64_t>(request.args.size()));
   resp::append_bulk(scratch_, "SCAN");
-  resp::append_bulk(scratch_, std::to_string(cursor / kScanGroups));
+  resp::append_bulk(scratch_, std::to_string(server_cursor));
   for (const std::string_view arg : request.args.subspan(2)) resp::append_bulk(scratch_, arg);
   hold(gathering);
-  send_part(gathering, topology.serving_groups[position], scratch_);
+  send_part(gathering, group, scratch_);
   release(gathering);
 }
 
@@ -489,13 +519,14 @@ void Dispatcher::gathered_scan(Gathering& gathering) {
   if (elements.enter() == 2) {
     const std::string_view text = reply_text(elements.next());
     const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), cursor);
-    if (ec == std::errc() && end == text.data() + text.size()) {
-      const size_t groups = worker_.topology().serving_groups.size();
-      const size_t group = gathering.group;
+    if (ec == std::errc() && end == text.data() + text.size() &&
+        cursor <= UINT64_MAX / kScanGroups - 1) {
       if (cursor != 0) {
-        cursor = cursor * kScanGroups + group;
-      } else if (group + 1 < groups) {
-        cursor = group + 1;
+        cursor = cursor * kScanGroups + gathering.group;
+      } else {
+        const GroupIndex next =
+            serving_group_from(worker_.topology(), static_cast<GroupIndex>(gathering.group + 1));
+        cursor = next == kNoGroup ? 0 : next;
       }
       const std::string_view keys = elements.next();
       scratch_.clear();
@@ -537,7 +568,8 @@ void Dispatcher::gathered_random_key(Gathering& gathering) {
   }
   const GroupIndex next = gathering.groups_left.back();
   gathering.groups_left.pop_back();
-  if (next >= worker_.topology().groups.size()) {
+  if (gathering.epoch != worker_.topology().epoch) {
+    // The groups' numbers may mean others now.
     finish(gathering, resp::kNull);
     return;
   }
@@ -605,11 +637,14 @@ void Dispatcher::load_script_first(Backend& backend, std::string_view sha) {
 
 void Dispatcher::gathered_evalsha(Gathering& gathering) {
   const std::string_view reply = gathering.parts.back()->reply.view();
+  RequestParser parser;
+  RequestProgress progress;
+  const ProxyConfig& limits = worker_.config().proxy;
+  // With another topology the group's number may mean another group: then the client has to repeat.
   if (!gathering.repaired && reply.starts_with("-NOSCRIPT") &&
-      gathering.group < worker_.topology().groups.size()) {
-    RequestParser parser;
-    RequestProgress progress;
-    parser.parse(gathering.request, progress, RequestLimits{});
+      gathering.epoch == worker_.topology().epoch &&
+      parser.parse(gathering.request, progress, {limits.bulk_max, limits.request_max, true}) ==
+          RequestParser::Status::kRequest) {
     const Arguments args = parser.args();
     const std::string sha = ScriptCache::normalize(args[1]);
     const std::shared_ptr<const std::string> body = worker_.manager().scripts().find(sha);
