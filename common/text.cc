@@ -31,6 +31,11 @@ void append_escaped(std::string& out, std::string_view text) {
   }
 }
 
+size_t common_prefix(std::string_view a, std::string_view b) {
+  const auto [end, unused] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  return static_cast<size_t>(end - a.begin());
+}
+
 }  // namespace
 
 std::string quote(std::string_view text) {
@@ -51,6 +56,13 @@ std::string toml_string(std::string_view text) {
   append_escaped(out, text);
   out += '"';
   return out;
+}
+
+bool has_control_character(std::string_view text) noexcept {
+  return std::any_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7F;
+  });
 }
 
 size_t edit_distance(std::string_view a, std::string_view b) {
@@ -78,12 +90,17 @@ std::string_view closest(std::string_view word, std::span<const std::string_view
   if (word.size() > kWordMax) return {};
   std::string_view best;
   size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
+  size_t best_prefix = 0;
   for (const std::string_view candidate : candidates) {
     const size_t distance = edit_distance(word, candidate);
     // A distance of the whole word shares nothing with it.
-    if (distance < best_distance && distance < candidate.size()) {
+    if (distance > best_distance || distance >= candidate.size()) continue;
+    // People mistype the end of a word rather than its beginning.
+    const size_t prefix = common_prefix(word, candidate);
+    if (distance < best_distance || (!best.empty() && prefix > best_prefix)) {
       best = candidate;
       best_distance = distance;
+      best_prefix = prefix;
     }
   }
   return best;
