@@ -118,7 +118,9 @@ constexpr Option kOptions[] = {
 
 constexpr std::string_view kOff = "off";
 
+// With the leading zero that people know octal numbers by.
 std::string octal(uint32_t mode) {
+  if (mode == 0) return "0";
   char text[16];
   const auto [end, ec] = std::to_chars(text, text + sizeof text, mode, 8);
   return "0" + std::string(text, end);
@@ -156,13 +158,6 @@ Error because(const Option& option, const std::string& why) {
   return Error{std::string(option.name) + ": " + why};
 }
 
-bool has_control_character(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte < 0x20 || byte == 0x7F;
-  });
-}
-
 std::optional<Error> read_into(bool& field, const Option& option, std::string_view text) {
   if (text != "true" && text != "false") return must_be(option, text);
   field = text == "true";
@@ -198,7 +193,9 @@ std::optional<Error> read_duration(Duration& field, const Option& option, std::s
     return std::nullopt;
   }
   const Result<Microseconds> parsed = parse_duration(text);
-  if (!parsed) return because(option, parsed.error());
+  if (!parsed) {
+    return because(option, parsed.error() + (option.min < 0 ? "; \"off\" is possible too" : ""));
+  }
   const auto value = std::chrono::duration_cast<Duration>(*parsed);
   if (value != *parsed) return because(option, quote(text) + " is finer than a millisecond");
   if (!in_range(option, value.count())) return must_be(option, text);
