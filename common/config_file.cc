@@ -396,7 +396,7 @@ bool read_config_file(std::string_view text, const std::string& name, Config& co
     return true;
   } catch (const toml::parse_error& error) {
     const std::string_view reason = error.description();
-    std::string message = "this is not TOML: " + std::string(reason);
+    std::string message = "this is not TOML: " + printable(reason);
     // How the parser speaks of a value without its quotes.
     for (const char* kind : {"integer:", "floating-point:", "time:", "date:", "value:"}) {
       if (reason.find(kind) == std::string_view::npos) continue;

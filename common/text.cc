@@ -9,25 +9,27 @@ namespace {
 
 constexpr size_t kQuotedMax = 80;
 
+void append_printable(std::string& out, char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  if (c == '\n') {
+    out += "\\n";
+  } else if (c == '\r') {
+    out += "\\r";
+  } else if (c == '\t') {
+    out += "\\t";
+  } else if (byte < 0x20 || byte == 0x7F) {
+    char escape[8];
+    std::snprintf(escape, sizeof escape, "\\u%04X", byte);
+    out += escape;
+  } else {
+    out += c;
+  }
+}
+
 void append_escaped(std::string& out, std::string_view text) {
   for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\r') {
-      out += "\\r";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (byte < 0x20 || byte == 0x7F) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04X", byte);
-      out += escape;
-    } else {
-      out += c;
-    }
+    if (c == '"' || c == '\\') out += '\\';
+    append_printable(out, c);
   }
 }
 
@@ -48,6 +50,12 @@ std::string quote(std::string_view text) {
   append_escaped(out, text.substr(0, size));
   if (size < text.size()) out += "...";
   out += '"';
+  return out;
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) append_printable(out, c);
   return out;
 }
 

@@ -12,6 +12,9 @@ namespace pikaproxy {
 // are escaped, and what is longer than 80 bytes is cut and ends in "...".
 std::string quote(std::string_view text);
 
+// `text` with control bytes escaped, complete and without quotes: for sentences that others made.
+std::string printable(std::string_view text);
+
 // `text` in double quotes as a TOML basic string, complete.
 std::string toml_string(std::string_view text);
 

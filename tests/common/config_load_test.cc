@@ -204,6 +204,7 @@ TEST_SUITE("common/config_load") {
         {"[proxy]\nbulk_max = 64mb\n", "x.toml:2:14", "need quotes"},
         {"[proxy]\nlisten = 127.0.0.1:1\n", "x.toml:2:12", "need quotes"},
         {"[log]\nlevel = off\n", "x.toml:2:9", "need quotes"},
+        {"[admin]\nenabled = tru\n", "x.toml:2:14", "saw 'tru\\n'"},
         {"[proxy]\nworkers = 1\nworkers = 2\n", "x.toml:3:11", "redefine"},
         {"[log]\nfile = \"\xFF\"\n", "x.toml:2:8", "not TOML"},
         {std::string("\0", 1), "x.toml:1:1", "not TOML"},
