@@ -321,7 +321,7 @@ std::string get_option(const Config& config, const Option& option) {
 }
 
 std::string option_toml(const Config& config, const Option& option) {
-  const std::string text = get_option(config, option);
+  std::string text = get_option(config, option);
   switch (option.type) {
     case kBool:
     case kInteger:
