@@ -77,6 +77,8 @@ struct SlowlogConfig {
 struct AdminConfig {
   bool enabled = true;
   Address listen{"127.0.0.1", 19001, ""};  // TCP only.
+  // Names that Host headers may carry; addresses, localhost and the name in `listen` always may.
+  std::vector<std::string> allowed_hosts;
 
   bool operator==(const AdminConfig&) const = default;
 };

@@ -61,6 +61,8 @@ std::string_view wanted_kind(OptionType type) {
       return "an octal number such as \"0700\"";
     case OptionType::kAddressList:
       return "an array of addresses such as [\"127.0.0.1:19000\"]";
+    case OptionType::kHostList:
+      return "an array of names such as [\"proxy1.example\"]";
     default:
       return "a string in quotes";
   }
@@ -92,7 +94,8 @@ std::optional<std::string> text_of(const toml::node& node, OptionType type) {
     if (type != OptionType::kBool) return std::nullopt;
     return flag->get() ? "true" : "false";
   }
-  if (const auto* array = node.as_array(); array && type == OptionType::kAddressList) {
+  if (const auto* array = node.as_array();
+      array && (type == OptionType::kAddressList || type == OptionType::kHostList)) {
     std::string list;
     for (const toml::node& element : *array) {
       const auto* text = element.as_string();

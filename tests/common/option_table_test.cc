@@ -148,6 +148,8 @@ TEST_SUITE("common/option_table") {
         {"slowlog.slower_than", "1500us", "1500us"},
         {"admin.enabled", "false", "false"},
         {"admin.listen", "[::1]:80", "[::1]:80"},
+        {"admin.allowed_hosts", "a.example, B_1", "a.example,B_1"},
+        {"admin.allowed_hosts", "", ""},
         {"auth.password", "line\nbreak", "line\nbreak"},
         {"ketama.hash", "md5", "md5"},
     };
@@ -180,7 +182,7 @@ TEST_SUITE("common/option_table") {
       std::string name, text, part;
     };
     const Case cases[] = {
-        {"proxy.listen", "", "port is missing"},
+        {"proxy.listen", "", "at least one"},
         {"proxy.listen", "a:1,", "port is missing"},
         {"proxy.listen", "a:1,b", "\"b\""},
         {"proxy.unix_mode", "0800", "0 to 0777"},
@@ -207,6 +209,8 @@ TEST_SUITE("common/option_table") {
         {"slowlog.slower_than", "never", "off"},
         {"admin.enabled", "yes", "true or false"},
         {"admin.listen", "unix:/x", "unix socket"},
+        {"admin.allowed_hosts", "a,", "host name"},
+        {"admin.allowed_hosts", "a:80", "without a port"},
         {"ketama.hash", "fnv1a64", "Did you mean \"fnv1a_64\"?"},
     };
     for (const Case& c : cases) {
