@@ -49,6 +49,7 @@ CommandLine usage_error(std::string message) {
 
 std::string suggestion_for(std::string_view name) {
   std::vector<std::string> flags;
+  flags.reserve(kSwitches.size() + options().size());
   for (const Switch& candidate : kSwitches) flags.emplace_back(candidate.name);
   for (const Option& option : options()) flags.push_back("--" + std::string(option.name));
   const std::vector<std::string_view> views(flags.begin(), flags.end());

@@ -113,6 +113,8 @@ std::string_view value_name(const Option& option) {
     case OptionType::kAddress:
     case OptionType::kAddressList:
       return "ADDRESS";
+    case OptionType::kHostList:
+      return "NAMES";
   }
   return "VALUE";
 }
