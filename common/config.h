@@ -40,6 +40,8 @@ struct ProxyConfig {
   uint64_t request_max = 1ull << 30;           // R. All bytes of one request.
   uint64_t memory_max = 4ull << 30;            // R. All queued bytes of the process.
   Milliseconds shutdown_timeout{10'000};       // R. How long SIGTERM waits for requests in flight.
+
+  bool operator==(const ProxyConfig&) const = default;
 };
 
 // [backend]: our connections to servers.
@@ -50,6 +52,8 @@ struct BackendConfig {
   Milliseconds reconnect_max{500};        // R. this.
   uint32_t pending_max = 1'000'000;       // R. Requests waiting for one server, per worker.
   uint64_t queue_max = 256ull << 20;      // R. Bytes waiting to be sent to one server, per worker.
+
+  bool operator==(const BackendConfig&) const = default;
 };
 
 // [log]
@@ -57,23 +61,34 @@ struct LogConfig {
   LogLevel level = LogLevel::kInfo;     // R.
   LogFormat format = LogFormat::kText;
   std::string file;                     // Empty = standard error. SIGUSR1 opens it again.
+
+  bool operator==(const LogConfig&) const = default;
 };
 
 // [slowlog]
 struct SlowlogConfig {
   Microseconds slower_than{10'000};  // R. Time from parsed to answered. Negative = off, 0 = all.
   uint32_t max_len = 128;            // R. Entries kept, over all workers.
+
+  bool operator==(const SlowlogConfig&) const = default;
 };
 
 // [admin]: the HTTP port for /metrics, /healthz and /readyz.
 struct AdminConfig {
   bool enabled = true;
   Address listen{"127.0.0.1", 19001, ""};  // TCP only.
+  // Names that Host headers may carry; addresses, localhost and the name in `listen` always may.
+  std::vector<std::string> allowed_hosts;
+
+  bool operator==(const AdminConfig&) const = default;
 };
 
 // [auth]: what clients must say. Nobody configured: everybody may do everything.
 struct AuthConfig {
-  std::string password;  // R. Of the user "default"; empty = none needed.
+  std::string password;       // R. Of the user "default"; empty = none needed.
+  std::string password_file;  // Where password was read from; read again on reload.
+
+  bool operator==(const AuthConfig&) const = default;
 };
 
 // [[user]]: further users for AUTH name password. R.
@@ -81,6 +96,8 @@ struct UserConfig {
   std::string name;
   std::string password;
   bool admin = false;  // May use CONFIG SET, CLIENT KILL, FLUSHALL and other administration.
+
+  bool operator==(const UserConfig&) const = default;
 };
 
 // [ketama]: how router = "ketama" places keys; names as in twemproxy.
@@ -88,12 +105,16 @@ struct KetamaConfig {
   std::string hash = "fnv1a_64";
   std::string distribution = "ketama";
   std::string hash_tag;  // Two characters such as "{}", or empty.
+
+  bool operator==(const KetamaConfig&) const = default;
 };
 
 // Inclusive.
 struct SlotRange {
   uint16_t first = 0;
   uint16_t last = 0;
+
+  bool operator==(const SlotRange&) const = default;
 };
 
 // [[group]]: the static topology, for use without a dashboard. R (router = "slot" only).
@@ -105,6 +126,8 @@ struct GroupConfig {
   std::vector<SlotRange> slots;   // router = "slot": each of the 1024 slots in at most one group.
   std::string ketama_name;        // router = "ketama": the name twemproxy hashes; empty = server.
   uint32_t weight = 1;            // router = "ketama".
+
+  bool operator==(const GroupConfig&) const = default;
 };
 
 struct Config {
@@ -117,6 +140,8 @@ struct Config {
   std::vector<UserConfig> users;
   KetamaConfig ketama;
   std::vector<GroupConfig> groups;
+
+  bool operator==(const Config&) const = default;
 };
 
 }  // namespace pikaproxy

@@ -1,1 +1,218 @@
-int main() { return 0; }
+// Wires everything together: settings, workers, listeners, the admin port, signals. The only file
+// that knows both proxy and dashboard.
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <malloc.h>
+#include <sys/resource.h>
+
+#include <asio/io_context.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/version.hpp>
+
+#include "common/command_line.h"
+#include "common/config_load.h"
+#include "common/log.h"
+#include "common/version.h"
+#include "dashboard/admin_server.h"
+#include "proxy/listener.h"
+#include "proxy/worker_manager.h"
+
+namespace pikaproxy {
+namespace {
+
+// Descriptors beside those of clients: listeners, servers, the admin port, log, libraries.
+constexpr rlim_t kOtherDescriptors = 1024;
+constexpr auto kTrimInterval = std::chrono::seconds(2);
+// Freed memory worth giving back to the system.
+constexpr size_t kTrimMinBytes = 4 * 1024 * 1024;
+
+int fail(ExitCode code, const std::string& message) {
+  std::fprintf(stderr, "pikaproxy: %s\n", message.c_str());
+  return code;
+}
+
+std::vector<std::string> library_versions() {
+  return {"asio " + std::to_string(ASIO_VERSION / 100000) + "." +
+          std::to_string(ASIO_VERSION / 100 % 1000) + "." + std::to_string(ASIO_VERSION % 100)};
+}
+
+// Raises the limit on open files to what max_clients needs, and says so if that fails.
+void raise_descriptor_limit(const Config& config) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = config.proxy.max_clients + kOtherDescriptors;
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < wanted) {
+    log_warn("limit on open files is too low for proxy.max_clients", "limit", limit.rlim_cur,
+             "wanted", wanted);
+  }
+}
+
+// The process while it runs: everything here happens on the main thread.
+class Process {
+ public:
+  Process(CommandLine command_line, LoadedConfig loaded, std::shared_ptr<const Topology> topology)
+      : command_line_(std::move(command_line)),
+        context_(1),
+        signals_(context_, SIGTERM, SIGINT),
+        trim_timer_(context_),
+        manager_(loaded.config, std::move(topology)),
+        config_(std::move(loaded.config)) {
+    signals_.add(SIGHUP);
+    signals_.add(SIGUSR1);
+  }
+
+  int run() {
+    for (const Address& address : config_.proxy.listen) {
+      auto listeners = Listener::listen(context_, manager_, config_.proxy, address);
+      if (!listeners) return fail(kExitCannotBind, listeners.error());
+      for (auto& listener : *listeners) listeners_.push_back(std::move(listener));
+    }
+    if (config_.admin.enabled) {
+      auto admin = AdminServer::start(config_.admin, manager_);
+      if (!admin) return fail(kExitCannotBind, admin.error());
+      admin_ = std::move(*admin);
+    }
+    manager_.start();
+    for (auto& listener : listeners_) listener->start();
+    wait_for_signal();
+    wait_for_trim();
+    log_info("started", "version", kVersion, "workers", manager_.workers().size(), "groups",
+             config_.groups.size());
+    context_.run();
+    if (admin_ != nullptr) admin_->stop();
+    manager_.stop();
+    log_info("ended");
+    return kExitOk;
+  }
+
+ private:
+  void wait_for_signal() {
+    signals_.async_wait([this](std::error_code ec, int signal) {
+      if (ec) return;
+      switch (signal) {
+        case SIGHUP:
+          reload();
+          break;
+        case SIGUSR1:
+          log_reopen();
+          break;
+        default:
+          shut_down(signal);
+      }
+      wait_for_signal();
+    });
+  }
+
+  void shut_down(int signal) {
+    if (drainer_.joinable()) {
+      log_warn("ending at once", "signal", strsignal(signal));
+      std::_Exit(kExitOk);
+    }
+    log_info("draining", "signal", strsignal(signal), "clients", manager_.client_count());
+    for (auto& listener : listeners_) listener->stop();
+    const Milliseconds timeout = manager_.config().proxy.shutdown_timeout;
+    // Off this thread, which has to see a second signal.
+    drainer_ = std::jthread([this, timeout] {
+      if (!manager_.drain(timeout)) {
+        log_warn("some clients still had requests in flight when the time was up", "clients",
+                 manager_.client_count());
+      }
+      context_.stop();
+    });
+  }
+
+  void reload() {
+    LoadResult result = load_config(config_sources(command_line_, process_environment()));
+    if (!result.ok()) {
+      for (const Problem& problem : result.problems) {
+        log_error("reload refused, the settings stay as they are", "problem", problem.to_string());
+      }
+      manager_.note_reload(false);
+      return;
+    }
+    for (const std::string& warning : result.loaded->warnings) log_warn(warning);
+    manager_.change_config(
+        [&](Config& running) {
+          for (const Difference& difference : differing_options(running, result.loaded->config)) {
+            if (difference.reloadable) {
+              log_info("setting changed", "name", difference.name);
+            } else {
+              log_warn("setting needs a restart to change", "name", difference.name);
+            }
+          }
+          running = apply_reloadable(running, result.loaded->config);
+          return true;
+        },
+        [] { log_info("settings reloaded"); });
+    manager_.note_reload(true);
+  }
+
+  // The allocator keeps what a burst needed. Once the burst is over it goes back to the system.
+  void wait_for_trim() {
+    trim_timer_.expires_after(kTrimInterval);
+    trim_timer_.async_wait([this](std::error_code ec) {
+      if (ec) return;
+      const struct mallinfo2 info = ::mallinfo2();
+      if (info.fordblks > kTrimMinBytes && info.fordblks > last_free_bytes_ + kTrimMinBytes / 4) {
+        ::malloc_trim(0);
+        last_free_bytes_ = ::mallinfo2().fordblks;
+      } else if (info.fordblks < last_free_bytes_) {
+        last_free_bytes_ = info.fordblks;
+      }
+      wait_for_trim();
+    });
+  }
+
+  const CommandLine command_line_;
+  asio::io_context context_;
+  asio::signal_set signals_;
+  asio::steady_timer trim_timer_;
+  WorkerManager manager_;
+  const Config config_;  // As at the start: what cannot change.
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unique_ptr<AdminServer> admin_;
+  size_t last_free_bytes_ = 0;
+  std::jthread drainer_;
+};
+
+int run(const CommandLine& command_line) {
+  LoadResult result = load_config(config_sources(command_line, process_environment()));
+  if (!result.ok()) return fail(kExitBadConfig, result.problems_text());
+  LoadedConfig& loaded = *result.loaded;
+  if (!log_configure(loaded.config.log)) {
+    return fail(kExitBadConfig,
+                "cannot open " + loaded.config.log.file + ": " + std::strerror(errno));
+  }
+  for (const std::string& warning : loaded.warnings) log_warn(warning);
+  auto topology = make_topology(loaded.config, 1);
+  if (!topology) return fail(kExitBadConfig, topology.error());
+  raise_descriptor_limit(loaded.config);
+  Process process(command_line, std::move(loaded), *topology);
+  return process.run();
+}
+
+}  // namespace
+}  // namespace pikaproxy
+
+int main(int argc, char** argv) {
+  using namespace pikaproxy;
+  std::signal(SIGPIPE, SIG_IGN);
+  // Values of some MiB come and go: from the heap, where their pages stay, not each from the
+  // kernel.
+  ::mallopt(M_MMAP_THRESHOLD, 8 * 1024 * 1024);
+  ::mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
+  const CommandLine command_line = parse_command_line({argv + 1, static_cast<size_t>(argc - 1)});
+  const auto result = run_command(command_line, process_environment(), library_versions());
+  if (result) {
+    std::fwrite(result->out.data(), 1, result->out.size(), stdout);
+    std::fwrite(result->err.data(), 1, result->err.size(), stderr);
+    return result->exit_code;
+  }
+  return run(command_line);
+}

@@ -1,0 +1,284 @@
+#include "common/config_check.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "common/slot.h"
+#include "common/slot_ranges.h"
+#include "common/text.h"
+#include "common/units.h"
+
+namespace pikaproxy {
+namespace {
+
+// More groups than slots cannot all be of use.
+constexpr size_t kGroupsMax = kSlotCount;
+constexpr size_t kUsersMax = 10'000;
+constexpr size_t kNameMax = 64;
+
+bool is_loopback(const Address& address) {
+  return address.is_unix() || address.host == "localhost" || address.host == "::1" ||
+         address.host.starts_with("127.");
+}
+
+bool is_group_name(std::string_view name) {
+  if (name.empty() || name.size() > kNameMax) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
+  });
+}
+
+bool is_user_name(std::string_view name) {
+  if (name.empty() || name.size() > kNameMax) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte > ' ' && byte != 0x7F;
+  });
+}
+
+class Check {
+ public:
+  Check(const Config& config, const Origins& origins, Problems& problems,
+        std::vector<std::string>& warnings)
+      : config_(config), origins_(origins), problems_(problems), warnings_(warnings) {}
+
+  void run() {
+    listeners();
+    limits();
+    ketama_options();
+    users();
+    groups();
+  }
+
+ private:
+  std::string where(std::string_view name) const {
+    const auto origin = origins_.find(name);
+    return origin == origins_.end() ? std::string() : origin->second.where;
+  }
+
+  bool valid(std::string_view name) const {
+    const auto origin = origins_.find(name);
+    return origin == origins_.end() || origin->second.valid;
+  }
+
+  void problem(std::string_view name, std::string message) {
+    add_problem(problems_, where(name), std::move(message));
+  }
+
+  void listeners() {
+    const std::vector<Address>& listen = config_.proxy.listen;
+    if (listen.empty()) {
+      problem("proxy.listen",
+              "proxy.listen is empty: write at least one address, such as \"127.0.0.1:19000\"");
+    }
+    std::set<Address> seen;
+    for (const Address& address : listen) {
+      // Port 0 is a new free port each time.
+      const bool any_port = !address.is_unix() && address.port == 0;
+      if (!any_port && !seen.insert(address).second) {
+        problem("proxy.listen", "proxy.listen has " + quote(address.to_string()) + " twice");
+      }
+    }
+    if (config_.admin.enabled && valid("admin.listen") && seen.contains(config_.admin.listen)) {
+      const bool admin_given = origins_.contains("admin.listen");
+      problem(admin_given ? "admin.listen" : "proxy.listen",
+              "admin.listen and proxy.listen are both " + quote(config_.admin.listen.to_string()) +
+                  ": give one of them another port");
+    }
+    const bool open = std::any_of(listen.begin(), listen.end(),
+                                  [](const Address& address) { return !is_loopback(address); });
+    if (open && config_.auth.password.empty() && config_.users.empty()) {
+      warnings_.push_back(
+          "proxy.listen is reachable from other machines and no password is set: anybody there can "
+          "read and delete everything; set auth.password or listen on 127.0.0.1");
+    }
+  }
+
+  // `smaller` <= `larger`, or a problem at whichever of the two was given.
+  template <typename T>
+  void ordered(std::string_view smaller, T small, std::string_view larger, T large,
+               std::string (*format)(T)) {
+    if (small <= large || !valid(smaller) || !valid(larger)) return;
+    problem(origins_.contains(larger) ? larger : smaller,
+            std::string(smaller) + " (" + format(small) + ") must not be more than " +
+                std::string(larger) + " (" + format(large) + ")");
+  }
+
+  void limits() {
+    const ProxyConfig& proxy = config_.proxy;
+    ordered("proxy.bulk_max", proxy.bulk_max, "proxy.request_max", proxy.request_max, format_size);
+    ordered("proxy.request_max", proxy.request_max, "proxy.memory_max", proxy.memory_max,
+            format_size);
+    ordered<Microseconds>("backend.reconnect_min", config_.backend.reconnect_min,
+                          "backend.reconnect_max", config_.backend.reconnect_max, format_duration);
+  }
+
+  void ketama_options() {
+    const std::string& tag = config_.ketama.hash_tag;
+    if (!tag.empty() && tag.size() != 2) {
+      problem("ketama.hash_tag",
+              "ketama.hash_tag must be two characters, such as \"{}\", or empty, "
+              "not " +
+                  quote(tag));
+    }
+  }
+
+  void users() {
+    if (config_.users.size() > kUsersMax) {
+      problem("user[0]", "there are more than " + std::to_string(kUsersMax) + " users");
+      return;
+    }
+    std::set<std::string_view> names;
+    for (size_t i = 0; i < config_.users.size(); ++i) {
+      const UserConfig& user = config_.users[i];
+      const std::string id = "user[" + std::to_string(i) + "]";
+      const std::string title = "[[user]] " + quote(user.name);
+      if (user.name.empty()) {
+        problem(id, "a [[user]] has no name: add name = \"...\"");
+      } else if (!is_user_name(user.name)) {
+        problem(id, title + ": a name is 1 to 64 bytes without spaces or control characters");
+      } else if (user.name == "default") {
+        problem(id, title + ": the password of this user is auth.password; remove the [[user]]");
+      } else if (!names.insert(user.name).second) {
+        problem(id, title + " is there twice: names must differ");
+      }
+      if (user.password.empty()) {
+        problem(id, title + " has no password: add password or password_file");
+      }
+    }
+  }
+
+  void groups() {
+    const std::vector<GroupConfig>& groups = config_.groups;
+    if (groups.size() > kGroupsMax) {
+      problem("group[0]", "there are " + std::to_string(groups.size()) + " groups, more than the " +
+                              std::to_string(kGroupsMax) + " there can be");
+      return;
+    }
+    std::set<std::string_view> names;
+    std::map<Address, std::string_view> servers;
+    for (size_t i = 0; i < groups.size(); ++i) {
+      const GroupConfig& group = groups[i];
+      const std::string id = "group[" + std::to_string(i) + "]";
+      if (group.name.empty()) {
+        problem(id, "a [[group]] has no name: add name = \"...\"");
+      } else if (!is_group_name(group.name)) {
+        problem(id, "[[group]] " + quote(group.name) +
+                        ": a name is 1 to 64 letters, digits, \"_\", \".\" and \"-\"");
+      } else if (!names.insert(group.name).second) {
+        problem(id, "[[group]] " + quote(group.name) + " is there twice: names must differ");
+      }
+      if (!group.user.empty() && group.password.empty()) {
+        problem(id, "[[group]] " + quote(group.name) +
+                        " has a user and no password: add password or password_file");
+      }
+      const auto [other, is_new] = servers.emplace(group.server, group.name);
+      if (!is_new && group.server != Address()) {
+        warnings_.push_back("groups " + quote(other->second) + " and " + quote(group.name) +
+                            " have the same server, " + quote(group.server.to_string()));
+      }
+    }
+    if (!valid("proxy.router")) return;
+    if (config_.proxy.router == RouterKind::kSlot) {
+      slots();
+    } else {
+      ring();
+    }
+  }
+
+  // Every slot in one group at most.
+  void slots() {
+    const std::vector<GroupConfig>& groups = config_.groups;
+    constexpr size_t kNobody = kGroupsMax;
+    std::array<size_t, kSlotCount> owner;
+    owner.fill(kNobody);
+    std::map<std::pair<size_t, size_t>, std::vector<SlotRange>> shared;
+    std::vector<SlotRange> assigned;
+    for (size_t i = 0; i < groups.size(); ++i) {
+      const GroupConfig& group = groups[i];
+      for (const SlotRange& range : group.slots) {
+        assigned.push_back(range);
+        for (unsigned slot = range.first; slot <= range.last; ++slot) {
+          const auto id = static_cast<uint16_t>(slot);
+          if (owner[slot] == kNobody) {
+            owner[slot] = i;
+          } else if (owner[slot] != i) {
+            shared[{owner[slot], i}].push_back({id, id});
+          }
+        }
+      }
+      if (group.slots.empty()) {
+        warnings_.push_back("[[group]] " + quote(group.name) +
+                            " has no slots and gets no requests");
+      }
+      if (group.weight != 1 || !group.ketama_name.empty()) {
+        warnings_.push_back("[[group]] " + quote(group.name) +
+                            ": weight and ketama_name do nothing with proxy.router = \"slot\"");
+      }
+    }
+    for (const auto& [pair, ranges] : shared) {
+      const std::string id = "group[" + std::to_string(pair.second) + "].slots";
+      problem(id, "groups " + quote(groups[pair.first].name) + " and " +
+                      quote(groups[pair.second].name) + " both have slots " +
+                      format_slot_ranges(merge_slot_ranges(ranges)) +
+                      ": a slot belongs to one group");
+    }
+    if (groups.empty()) {
+      warnings_.push_back(
+          "there is no [[group]]: every request for a key is answered with -CLUSTERDOWN");
+      return;
+    }
+    const std::vector<SlotRange> missing = missing_slots(merge_slot_ranges(std::move(assigned)));
+    if (!missing.empty()) {
+      warnings_.push_back("slots " + format_slot_ranges(missing) +
+                          " belong to no group: requests for their keys are answered with "
+                          "-CLUSTERDOWN");
+    }
+  }
+
+  // Names decide places on the ring: two equal ones would share all of them.
+  void ring() {
+    const std::vector<GroupConfig>& groups = config_.groups;
+    if (groups.empty()) {
+      problem("proxy.router", "proxy.router = \"ketama\" needs at least one [[group]]");
+    }
+    std::map<std::string, std::string_view> names;
+    for (size_t i = 0; i < groups.size(); ++i) {
+      const GroupConfig& group = groups[i];
+      const std::string id = "group[" + std::to_string(i) + "]";
+      const std::string title = "[[group]] " + quote(group.name);
+      if (!group.slots.empty() || origins_.contains(id + ".slots")) {
+        problem(id + ".slots", title +
+                                   " has slots, which proxy.router = \"ketama\" does not use: "
+                                   "remove them, or set proxy.router = \"slot\"");
+      }
+      if (group.weight < 1) problem(id, title + ": weight must be at least 1");
+      if (group.ketama_name.empty() && group.server == Address()) continue;
+      const std::string name =
+          group.ketama_name.empty() ? group.server.to_string() : group.ketama_name;
+      const auto [other, is_new] = names.emplace(name, group.name);
+      if (!is_new) {
+        problem(id, "groups " + quote(other->second) + " and " + quote(group.name) + " are both " +
+                        quote(name) + " on the ring: give each its own ketama_name");
+      }
+    }
+  }
+
+  const Config& config_;
+  const Origins& origins_;
+  Problems& problems_;
+  std::vector<std::string>& warnings_;
+};
+
+}  // namespace
+
+void check_config(const Config& config, const Origins& origins, Problems& problems,
+                  std::vector<std::string>& warnings) {
+  Check(config, origins, problems, warnings).run();
+}
+
+}  // namespace pikaproxy

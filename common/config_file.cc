@@ -1,0 +1,406 @@
+#include "common/config_file.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <toml++/toml.h>
+
+#include "common/file.h"
+#include "common/option_table.h"
+#include "common/slot.h"
+#include "common/slot_ranges.h"
+#include "common/text.h"
+
+namespace pikaproxy {
+namespace {
+
+constexpr std::string_view kUser = "user";
+constexpr std::string_view kGroup = "group";
+constexpr std::array<std::string_view, 4> kUserKeys = {"name", "password", "password_file",
+                                                       "admin"};
+constexpr std::array<std::string_view, 8> kGroupKeys = {
+    "name", "server", "user", "password", "password_file", "slots", "ketama_name", "weight"};
+constexpr int64_t kWeightMax = 1'000'000;
+
+// What a TOML value is, in words.
+std::string_view kind_of(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "a whole number";
+    case toml::node_type::floating_point:
+      return "a number with a fraction";
+    case toml::node_type::boolean:
+      return "true or false";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::table:
+      return "a table";
+    default:
+      return "a date or time";
+  }
+}
+
+// What `option` wants to be in TOML, in words.
+std::string_view wanted_kind(OptionType type) {
+  switch (type) {
+    case OptionType::kBool:
+      return "true or false, without quotes";
+    case OptionType::kInteger:
+      return "a whole number, without quotes";
+    case OptionType::kSize:
+      return "a size such as \"64mb\"";
+    case OptionType::kDuration:
+      return "a duration such as \"30s\"";
+    case OptionType::kMode:
+      return "an octal number such as \"0700\"";
+    case OptionType::kAddressList:
+      return "an array of addresses such as [\"127.0.0.1:19000\"]";
+    default:
+      return "a string in quotes";
+  }
+}
+
+// A value of the file as the text that set_option() reads; nothing if it is of the wrong kind.
+std::optional<std::string> text_of(const toml::node& node, OptionType type) {
+  if (const auto* text = node.as_string()) {
+    if (type == OptionType::kBool || type == OptionType::kInteger) return std::nullopt;
+    return text->get();
+  }
+  if (const auto* number = node.as_integer()) {
+    if (type == OptionType::kMode) {
+      // 700 without quotes would silently mean 0o1274.
+      if (number->flags() != toml::value_flags::format_as_octal || number->get() < 0) {
+        return std::nullopt;
+      }
+      char digits[32];
+      std::snprintf(digits, sizeof digits, "%llo", static_cast<unsigned long long>(number->get()));
+      return digits;
+    }
+    if (type == OptionType::kInteger || type == OptionType::kSize ||
+        type == OptionType::kDuration) {
+      return std::to_string(number->get());
+    }
+    return std::nullopt;
+  }
+  if (const auto* flag = node.as_boolean()) {
+    if (type != OptionType::kBool) return std::nullopt;
+    return flag->get() ? "true" : "false";
+  }
+  if (const auto* array = node.as_array(); array && type == OptionType::kAddressList) {
+    std::string list;
+    for (const toml::node& element : *array) {
+      const auto* text = element.as_string();
+      if (!text) return std::nullopt;
+      if (!list.empty()) list += ',';
+      list += text->get();
+    }
+    return list;
+  }
+  return std::nullopt;
+}
+
+class Reader {
+ public:
+  Reader(const std::string& name, Config& config, Origins& origins, Problems& problems)
+      : name_(name), config_(config), origins_(origins), problems_(problems) {}
+
+  void read(const toml::table& root) {
+    for (auto&& [key, node] : root) {
+      if (key.str() == kUser || key.str() == kGroup) {
+        read_entries(key, node);
+      } else if (is_section(key.str())) {
+        read_section(key, node);
+      } else {
+        unknown_top_level(key, node);
+      }
+    }
+  }
+
+  std::string where(const toml::source_region& source) const {
+    return name_ + ":" + std::to_string(source.begin.line) + ":" +
+           std::to_string(source.begin.column);
+  }
+
+ private:
+  static bool is_section(std::string_view name) {
+    const auto all = options();
+    return std::any_of(all.begin(), all.end(),
+                       [&](const Option& option) { return option.section() == name; });
+  }
+
+  void problem(const toml::source_region& source, std::string message) {
+    add_problem(problems_, where(source), std::move(message));
+  }
+
+  void unknown_top_level(const toml::key& key, const toml::node& node) {
+    if (!node.is_table() && !node.is_array_of_tables()) {
+      // A key above the first [section].
+      problem(key.source(),
+              "option " + quote(key.str()) + " stands outside of any section." +
+                  elsewhere(key.str(), "Write it below its section, such as [proxy]"));
+      return;
+    }
+    std::vector<std::string_view> names = {kUser, kGroup};
+    for (const Option& option : options()) {
+      if (std::find(names.begin(), names.end(), option.section()) == names.end()) {
+        names.push_back(option.section());
+      }
+    }
+    std::string suggestion = did_you_mean(key.str(), names);
+    if (suggestion.empty()) suggestion = " There are: " + join(names);
+    problem(key.source(), "unknown section " + quote(key.str()) + "." + suggestion);
+  }
+
+  // Suggests the option that has this key in another section, else says `otherwise`.
+  static std::string elsewhere(std::string_view key, std::string_view otherwise) {
+    std::vector<std::string> found;
+    for (const Option& option : options()) {
+      if (option.key() == key) found.push_back(quote(option.name));
+    }
+    if (found.empty()) return " " + std::string(otherwise);
+    const std::vector<std::string_view> views(found.begin(), found.end());
+    return " Did you mean " + join(views, " or ") + "?";
+  }
+
+  void read_section(const toml::key& section, const toml::node& node) {
+    const toml::table* table = node.as_table();
+    if (!table) {
+      problem(section.source(), quote(section.str()) + " is a section: write [" +
+                                    std::string(section.str()) + "] on a line of its own");
+      return;
+    }
+    for (auto&& [key, value] : *table) {
+      const std::string name = std::string(section.str()) + "." + std::string(key.str());
+      const Option* option = find_option(name);
+      if (!option) {
+        unknown_option(section.str(), key);
+        continue;
+      }
+      Origin& origin = origins_[name];
+      origin = {Source::kFile, where(value.source()), true};
+      const std::optional<std::string> text = text_of(value, option->type);
+      std::optional<Error> error;
+      if (text) {
+        error = set_option(config_, *option, *text);
+      } else {
+        error = Error{name + " must be " + std::string(wanted_kind(option->type)) + ", not " +
+                      std::string(kind_of(value))};
+      }
+      if (error) {
+        origin.valid = false;
+        problem(value.source(), error->message);
+      }
+    }
+  }
+
+  void unknown_option(std::string_view section, const toml::key& key) {
+    std::vector<std::string_view> keys;
+    for (const Option& option : options()) {
+      if (option.section() == section) keys.push_back(option.key());
+    }
+    std::string suggestion = did_you_mean(key.str(), keys);
+    if (suggestion.empty()) {
+      suggestion = elsewhere(key.str(), "pikaproxy --help lists all options");
+    }
+    problem(key.source(), "unknown option " + quote(key.str()) + " in [" + std::string(section) +
+                              "]." + suggestion);
+  }
+
+  void read_entries(const toml::key& key, const toml::node& node) {
+    const std::string name(key.str());
+    const toml::array* entries = node.as_array();
+    bool tables = entries != nullptr;
+    if (entries) {
+      for (const toml::node& entry : *entries) tables = tables && entry.is_table();
+    }
+    if (!tables) {
+      problem(key.source(), "there can be many of " + quote(name) + ": write [[" + name +
+                                "]] with two brackets on each side");
+      return;
+    }
+    for (const toml::node& entry : *entries) {
+      if (name == kUser) {
+        read_user(*entry.as_table());
+      } else {
+        read_group(*entry.as_table());
+      }
+    }
+  }
+
+  void read_user(const toml::table& table) {
+    const std::string id = "user[" + std::to_string(config_.users.size()) + "]";
+    origins_[id] = {Source::kFile, where(table.source()), true};
+    check_keys(table, "[[user]]", kUserKeys);
+    UserConfig user;
+    if (const auto name = string(table, "[[user]]", "name")) user.name = *name;
+    const std::string title = "[[user]] " + quote(user.name);
+    read_password(table, title, user.password);
+    if (const toml::node* admin = table.get("admin")) {
+      if (const auto* flag = admin->as_boolean()) {
+        user.admin = flag->get();
+      } else {
+        wrong_kind(*admin, title, "admin", "true or false, without quotes");
+      }
+    }
+    config_.users.push_back(std::move(user));
+  }
+
+  void read_group(const toml::table& table) {
+    const std::string id = "group[" + std::to_string(config_.groups.size()) + "]";
+    origins_[id] = {Source::kFile, where(table.source()), true};
+    check_keys(table, "[[group]]", kGroupKeys);
+    GroupConfig group;
+    if (const auto name = string(table, "[[group]]", "name")) group.name = *name;
+    const std::string title = "[[group]] " + quote(group.name);
+    if (const auto server = string(table, title, "server")) {
+      const Result<Address> address = parse_address(*server);
+      if (!address) {
+        problem(table.get("server")->source(), title + ": server " + address.error());
+      } else if (!address->is_unix() && address->port == 0) {
+        problem(table.get("server")->source(),
+                title + ": server " + quote(*server) + " has port 0, which cannot be connected to");
+      } else {
+        group.server = *address;
+      }
+    } else if (!table.contains("server")) {
+      problem(table.source(), title + " has no server: add server = \"host:port\"");
+    }
+    if (const auto user = string(table, title, "user")) group.user = *user;
+    read_password(table, title, group.password);
+    if (const auto name = string(table, title, "ketama_name")) group.ketama_name = *name;
+    if (const toml::node* slots = table.get("slots")) {
+      origins_[id + ".slots"] = {Source::kFile, where(slots->source()), true};
+      group.slots = read_slots(*slots, title);
+    }
+    if (const toml::node* weight = table.get("weight")) {
+      const auto* number = weight->as_integer();
+      if (!number || number->get() < 1 || number->get() > kWeightMax) {
+        problem(weight->source(),
+                title + ": weight must be a whole number from 1 to " + std::to_string(kWeightMax));
+      } else {
+        group.weight = static_cast<uint32_t>(number->get());
+        origins_[id + ".weight"] = {Source::kFile, where(weight->source()), true};
+      }
+    }
+    config_.groups.push_back(std::move(group));
+  }
+
+  void check_keys(const toml::table& table, std::string_view title,
+                  std::span<const std::string_view> keys) {
+    for (auto&& [key, value] : table) {
+      if (std::find(keys.begin(), keys.end(), key.str()) != keys.end()) continue;
+      std::string suggestion = did_you_mean(key.str(), keys);
+      if (suggestion.empty()) suggestion = " There are: " + join(keys);
+      problem(key.source(), "unknown option " + quote(key.str()) + " in " + std::string(title) +
+                                "." + suggestion);
+    }
+  }
+
+  void wrong_kind(const toml::node& node, std::string_view title, std::string_view key,
+                  std::string_view wanted) {
+    problem(node.source(), std::string(title) + ": " + std::string(key) + " must be " +
+                               std::string(wanted) + ", not " + std::string(kind_of(node)));
+  }
+
+  // Nothing if the key is absent or, after saying so, no string.
+  std::optional<std::string> string(const toml::table& table, std::string_view title,
+                                    std::string_view key) {
+    const toml::node* node = table.get(key);
+    if (!node) return std::nullopt;
+    if (const auto* text = node->as_string()) return text->get();
+    wrong_kind(*node, title, key, "a string in quotes");
+    return std::nullopt;
+  }
+
+  void read_password(const toml::table& table, std::string_view title, std::string& password) {
+    const std::optional<std::string> text = string(table, title, "password");
+    const std::optional<std::string> file = string(table, title, "password_file");
+    if (text) password = *text;
+    if (!file || file->empty()) return;
+    const toml::source_region& source = table.get("password_file")->source();
+    if (!password.empty()) {
+      problem(source, std::string(title) + " has a password and a password_file: remove one");
+      return;
+    }
+    Result<std::string> secret = read_secret_file(*file);
+    if (!secret) {
+      problem(source, std::string(title) + ": password_file " + secret.error());
+      return;
+    }
+    password = std::move(*secret);
+  }
+
+  std::vector<SlotRange> read_slots(const toml::node& node, std::string_view title) {
+    std::vector<SlotRange> ranges;
+    if (const toml::array* array = node.as_array()) {
+      for (const toml::node& element : *array) add_slots(element, title, ranges);
+    } else {
+      add_slots(node, title, ranges);
+    }
+    size_t listed = 0;
+    for (const SlotRange& range : ranges) listed += range.last - range.first + 1u;
+    ranges = merge_slot_ranges(std::move(ranges));
+    size_t distinct = 0;
+    for (const SlotRange& range : ranges) distinct += range.last - range.first + 1u;
+    if (distinct < listed) {
+      problem(node.source(), std::string(title) + " lists " + std::to_string(listed - distinct) +
+                                 " of its slots more than once: make its ranges disjoint");
+    }
+    return ranges;
+  }
+
+  void add_slots(const toml::node& node, std::string_view title, std::vector<SlotRange>& ranges) {
+    std::string text;
+    if (const auto* number = node.as_integer()) {
+      text = std::to_string(number->get());
+    } else if (const auto* range = node.as_string()) {
+      text = range->get();
+    } else {
+      wrong_kind(node, title, "slots", "\"0-341\" or [\"0-99\", 200]");
+      return;
+    }
+    const Result<std::vector<SlotRange>> parsed = parse_slot_ranges(text);
+    if (!parsed) {
+      problem(node.source(), std::string(title) + ": slots " + parsed.error());
+      return;
+    }
+    ranges.insert(ranges.end(), parsed->begin(), parsed->end());
+  }
+
+  const std::string& name_;
+  Config& config_;
+  Origins& origins_;
+  Problems& problems_;
+};
+
+}  // namespace
+
+bool read_config_file(std::string_view text, const std::string& name, Config& config,
+                      Origins& origins, Problems& problems) {
+  Reader reader(name, config, origins, problems);
+  try {
+    const toml::table root = toml::parse(text, std::string_view(name));
+    reader.read(root);
+    return true;
+  } catch (const toml::parse_error& error) {
+    std::string message = "this is not TOML: " + std::string(error.description());
+    if (message.find("integer") != std::string::npos) {
+      message += " (sizes, durations and addresses need quotes: \"64mb\", \"30s\")";
+    }
+    add_problem(problems, reader.where(error.source()), std::move(message));
+    return false;
+  }
+}
+
+std::string toml_library_version() {
+  return "toml++ " + std::to_string(TOML_LIB_MAJOR) + "." + std::to_string(TOML_LIB_MINOR) + "." +
+         std::to_string(TOML_LIB_PATCH);
+}
+
+}  // namespace pikaproxy

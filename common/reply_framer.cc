@@ -1,0 +1,181 @@
+#include "common/reply_framer.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+namespace pikaproxy {
+namespace {
+
+constexpr uint32_t kTextMax = 1 << 20;  // A status, error or integer line.
+constexpr uint32_t kLengthDigitsMax = 18;
+constexpr uint64_t kBulkMax = 1ull << 33;  // Redis' own maximum of proto-max-bulk-len is far below.
+constexpr uint64_t kElementsMax = 1ull << 32;
+
+}  // namespace
+
+ReplyFramer::Status ReplyFramer::feed(std::string_view bytes, uint64_t& consumed) noexcept {
+  const char* const begin = bytes.data();
+  const char* const end = begin + bytes.size();
+  const char* at = begin;
+  if (at == end) {
+    consumed = 0;
+    return Status::kNeedMore;
+  }
+  if (elements_left_ == 0) elements_left_ = 1;
+  while (at != end) {
+    switch (state_) {
+      case State::kType:
+        type_ = *at++;
+        line_bytes_ = 0;
+        switch (type_) {
+          case '+':
+          case '-':
+          case ':':
+            state_ = State::kText;
+            break;
+          case '$':
+          case '*':
+            length_ = 0;
+            negative_ = false;
+            state_ = State::kLength;
+            break;
+          default:
+            return Status::kError;
+        }
+        break;
+
+      case State::kText: {
+        const size_t left = static_cast<size_t>(end - at);
+        const auto* cr = static_cast<const char*>(std::memchr(at, '\r', left));
+        const auto text_end = cr == nullptr ? end : cr;
+        line_bytes_ +=
+            static_cast<uint32_t>(std::min<size_t>(left, static_cast<size_t>(text_end - at)));
+        if (line_bytes_ > kTextMax) return Status::kError;
+        at = text_end;
+        if (cr != nullptr) {
+          ++at;
+          state_ = State::kLineFeed;
+        }
+        break;
+      }
+
+      case State::kLength: {
+        const char c = *at++;
+        if (c >= '0' && c <= '9') {
+          if (++line_bytes_ > kLengthDigitsMax) return Status::kError;
+          length_ = length_ * 10 + static_cast<uint64_t>(c - '0');
+        } else if (c == '-' && line_bytes_ == 0 && !negative_) {
+          negative_ = true;
+        } else if (c == '\r' && line_bytes_ > 0) {
+          state_ = State::kLineFeed;
+        } else {
+          return Status::kError;
+        }
+        break;
+      }
+
+      case State::kLineFeed:
+        if (*at++ != '\n') return Status::kError;
+        if (type_ == '$' || type_ == '*') {
+          if (!end_of_length()) return Status::kError;
+        } else {
+          --elements_left_;
+          state_ = State::kType;
+        }
+        break;
+
+      case State::kBody: {
+        const uint64_t part = std::min<uint64_t>(body_left_, static_cast<uint64_t>(end - at));
+        at += part;
+        body_left_ -= part;
+        if (body_left_ == 0) state_ = State::kBodyCr;
+        break;
+      }
+
+      case State::kBodyCr:
+        if (*at++ != '\r') return Status::kError;
+        state_ = State::kBodyLf;
+        break;
+
+      case State::kBodyLf:
+        if (*at++ != '\n') return Status::kError;
+        --elements_left_;
+        state_ = State::kType;
+        break;
+    }
+    if (elements_left_ == 0) {
+      consumed = static_cast<uint64_t>(at - begin);
+      return Status::kComplete;
+    }
+  }
+  consumed = bytes.size();
+  return Status::kNeedMore;
+}
+
+bool ReplyFramer::end_of_length() noexcept {
+  if (negative_) {
+    // Only -1 is a length: the null bulk string and the null array.
+    if (length_ != 1) return false;
+    --elements_left_;
+    state_ = State::kType;
+    return true;
+  }
+  if (type_ == '$') {
+    if (length_ > kBulkMax) return false;
+    body_left_ = length_;
+    state_ = length_ == 0 ? State::kBodyCr : State::kBody;
+    return true;
+  }
+  if (length_ > kElementsMax || elements_left_ + length_ > kElementsMax) return false;
+  elements_left_ += length_ - 1;
+  state_ = State::kType;
+  return true;
+}
+
+std::string_view ReplyCursor::next() noexcept {
+  ReplyFramer framer;
+  uint64_t size = 0;
+  if (framer.feed(rest_, size) != ReplyFramer::Status::kComplete) {
+    rest_ = {};
+    return {};
+  }
+  const std::string_view element = rest_.substr(0, size);
+  rest_.remove_prefix(size);
+  return element;
+}
+
+int64_t ReplyCursor::enter() noexcept {
+  if (type() != '*') return -1;
+  const size_t line_end = rest_.find("\r\n");
+  if (line_end == std::string_view::npos) return -1;
+  int64_t length = -1;
+  std::from_chars(rest_.data() + 1, rest_.data() + line_end, length);
+  rest_.remove_prefix(line_end + 2);
+  return length;
+}
+
+std::string_view reply_text(std::string_view element) noexcept {
+  const size_t line_end = element.find("\r\n");
+  if (line_end == std::string_view::npos) return {};
+  switch (element[0]) {
+    case '+':
+    case '-':
+    case ':':
+      return element.substr(1, line_end - 1);
+    case '$':
+      if (element.size() < line_end + 4) return {};
+      return element.substr(line_end + 2, element.size() - line_end - 4);
+    default:
+      return {};
+  }
+}
+
+bool reply_integer(std::string_view element, int64_t& value) noexcept {
+  if (element.empty() || element[0] != ':') return false;
+  const std::string_view text = reply_text(element);
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return ec == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace pikaproxy

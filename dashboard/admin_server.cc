@@ -1,0 +1,74 @@
+#include "dashboard/admin_server.h"
+
+#include <string>
+#include <utility>
+
+#include "common/log.h"
+#include "common/version.h"
+
+namespace pikaproxy {
+namespace {
+
+// How soon a load balancer should ask again.
+constexpr char kRetryAfterSeconds[] = "2";
+
+HttpResponse text(std::string body) {
+  HttpResponse response;
+  response.body = std::move(body);
+  return response;
+}
+
+HttpResponse metrics(const ProxyStatus& status) {
+  HttpResponse response = text(status.metrics());
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  return response;
+}
+
+HttpResponse readiness(const ProxyStatus& status) {
+  const std::string reason = status.not_ready_reason();
+  if (reason.empty()) return text("ready\n");
+  HttpResponse response = text(reason + "\n");
+  response.status = 503;
+  response.headers.emplace_back("Retry-After", kRetryAfterSeconds);
+  return response;
+}
+
+HttpResponse version() {
+  HttpResponse response;
+  response.content_type = "application/json";
+  response.body =
+      "{\"version\":" + json_quote(kVersion) + ",\"commit\":" + json_quote(kCommit) + "}\n";
+  return response;
+}
+
+constexpr char kIndex[] =
+    "pikaproxy\n"
+    "\n"
+    "/metrics  Prometheus metrics\n"
+    "/healthz  200 while the process lives\n"
+    "/readyz   200 while the proxy serves, else 503 and why\n"
+    "/version  version and commit, as JSON\n";
+
+}  // namespace
+
+Result<std::unique_ptr<AdminServer>> AdminServer::start(const AdminConfig& config,
+                                                        const ProxyStatus& status) {
+  std::vector<HttpRoute> routes = {
+      {"GET", "/", [](const HttpRequest&) { return text(kIndex); }},
+      {"GET", "/metrics", [&status](const HttpRequest&) { return metrics(status); }},
+      {"GET", "/healthz", [](const HttpRequest&) { return text("ok\n"); }},
+      {"GET", "/readyz", [&status](const HttpRequest&) { return readiness(status); }},
+      {"GET", "/version", [](const HttpRequest&) { return version(); }},
+  };
+  HttpServerConfig http_config;
+  http_config.listen = config.listen;
+  http_config.allowed_hosts = config.allowed_hosts;
+  auto http = HttpServer::start(std::move(http_config), std::move(routes));
+  if (!http) return Error{http.error()};
+  Address bound = config.listen;
+  bound.port = (*http)->port();
+  log_info("admin port open", "addr", bound.to_string());
+  return std::unique_ptr<AdminServer>(new AdminServer(std::move(*http)));
+}
+
+}  // namespace pikaproxy

@@ -1,0 +1,409 @@
+#include "dashboard/http_loop.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <sys/socket.h>
+
+namespace pikaproxy {
+namespace {
+
+constexpr size_t kReadBytes = 64 << 10;
+constexpr int kEventsPerTurn = 256;
+constexpr int kAcceptsPerTurn = 64;
+constexpr std::chrono::milliseconds kAcceptPause{100};
+
+// epoll's names for what are not connections; connections count from kFirstConnection on.
+constexpr uint64_t kListener = 0;
+constexpr uint64_t kMailbox = 1;
+constexpr uint64_t kFirstConnection = 2;
+
+bool add_to_epoll(int epoll, int fd, uint64_t id, uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = id;
+  return ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+bool would_block(int error) noexcept {
+  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+}  // namespace
+
+HttpLoop::HttpLoop(const HttpServerConfig& config, const HttpRoutes& routes, TcpListener listener,
+                   HttpMailbox& mailbox, Submit submit)
+    : config_(config),
+      routes_(routes),
+      host_check_(config.allowed_hosts),
+      submit_(std::move(submit)),
+      mailbox_(mailbox),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      listener_(std::move(listener.fd)),
+      next_id_(kFirstConnection),
+      scratch_(kReadBytes) {
+  const bool is_ready = epoll_.is_open() &&
+                        add_to_epoll(epoll_.get(), mailbox_.fd(), kMailbox, EPOLLIN) &&
+                        add_to_epoll(epoll_.get(), listener_.get(), kListener, EPOLLIN);
+  if (!is_ready) setup_error_ = errno;
+}
+
+void HttpLoop::run() {
+  std::array<epoll_event, kEventsPerTurn> events;
+  while (true) {
+    const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, wait_ms());
+    now_ = Clock::now();
+    for (int i = 0; i < count; ++i) {
+      const epoll_event& event = events[static_cast<size_t>(i)];
+      if (event.data.u64 == kListener) {
+        accept_some();
+      } else if (event.data.u64 == kMailbox) {
+        take_mail();
+      } else if (const auto found = connections_.find(event.data.u64);
+                 found != connections_.end()) {
+        on_event(found->second, event.events);
+      }
+    }
+    expire();
+    if (is_stopping_ && (connections_.empty() || now_ >= stop_at_)) return;
+  }
+}
+
+void HttpLoop::accept_some() {
+  for (int i = 0; i < kAcceptsPerTurn && listener_.is_open(); ++i) {
+    sockaddr_storage from{};
+    socklen_t size = sizeof from;
+    FileDescriptor fd(::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&from), &size,
+                                SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!fd.is_open()) {
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        // The listener stays readable: without a pause the loop would spin until something is free.
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr);
+        accept_again_at_ = now_ + kAcceptPause;
+        return;
+      }
+      if (would_block(errno)) return;
+      continue;  // That client has gone already.
+    }
+    Peer peer = describe_peer(from);
+    const auto of_peer = connections_by_peer_.find(peer.network);
+    if (of_peer != connections_by_peer_.end() &&
+        of_peer->second >= config_.connections_per_peer_max) {
+      refuse_connection(fd.get(), "Your address has too many connections open here: close some.");
+    } else if (connections_.size() >= config_.connections_max && !make_room()) {
+      refuse_connection(fd.get(), "All connections of the server are busy: try again.");
+    } else {
+      add_connection(std::move(fd), std::move(peer));
+    }
+  }
+}
+
+// Idle connections must not keep others out. Closes the one that waits nearest to its deadline.
+bool HttpLoop::make_room() {
+  for (const auto& [deadline, id] : deadlines_) {
+    Connection& connection = connections_.at(id);
+    const bool is_idle = connection.state == State::kLingering ||
+                         (connection.state == State::kReading && !connection.has_started);
+    if (is_idle) {
+      close(connection);
+      return true;
+    }
+  }
+  return false;
+}
+
+// A fresh socket's buffer takes these few bytes at once; a client that has written already may get
+// a reset instead, which says the same.
+void HttpLoop::refuse_connection(int fd, std::string detail) {
+  HttpResponse response = problem_response({503, "too_many_connections", std::move(detail)});
+  response.headers.emplace_back("Retry-After", "1");
+  const std::string bytes = serialize(response, {.keep_alive = false});
+  [[maybe_unused]] const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  ::shutdown(fd, SHUT_WR);
+}
+
+void HttpLoop::add_connection(FileDescriptor fd, Peer peer) {
+  const uint64_t id = next_id_++;
+  if (!add_to_epoll(epoll_.get(), fd.get(), id, EPOLLIN)) return;
+  Connection& connection = connections_.emplace(id, config_.limits).first->second;
+  connection.id = id;
+  connection.fd = std::move(fd);
+  connection.peer = std::move(peer);
+  connection.armed_events = EPOLLIN;
+  ++connections_by_peer_[connection.peer.network];
+  set_deadline(connection, now_ + config_.idle_timeout);
+}
+
+void HttpLoop::on_event(Connection& connection, uint32_t events) {
+  switch (connection.state) {
+    case State::kReading:
+      // Only "100 Continue" is output in this state.
+      if (connection.output.empty()) return read_some(connection);
+      return advance(connection);
+    case State::kHandling:
+      // Nobody is left to answer to, which is reported until epoll forgets the socket. The
+      // connection stays until its handler is done, so that connections_max bounds the jobs as
+      // well.
+      if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.fd.get(), nullptr);
+        return;
+      }
+      // The next request, or the end of the client's: it waits until this one is answered.
+      return watch(connection, 0);
+    case State::kWriting:
+      return advance(connection);
+    case State::kLingering:
+      return discard_some(connection);
+  }
+}
+
+void HttpLoop::read_some(Connection& connection) {
+  const ssize_t size = ::recv(connection.fd.get(), scratch_.data(), scratch_.size(), 0);
+  if (size < 0 && would_block(errno)) return;
+  // A client that stops sending in the middle of a request gets no answer: it did not ask anything.
+  if (size <= 0) return close(connection);
+  const auto bytes = static_cast<size_t>(size);
+  connection.input.append(scratch_.data(), bytes);
+  connection.buffered += bytes;
+  buffered_ += bytes;
+  advance(connection);
+}
+
+void HttpLoop::discard_some(Connection& connection) {
+  const ssize_t size = ::recv(connection.fd.get(), scratch_.data(), scratch_.size(), 0);
+  if (size == 0 || (size < 0 && !would_block(errno))) close(connection);
+}
+
+// Carries the connection as far as it goes without waiting. It may be closed then.
+void HttpLoop::advance(Connection& connection) {
+  while (true) {
+    if (!connection.output.empty()) {
+      const Flush result = flush(connection);
+      if (result == Flush::kBroken) return close(connection);
+      if (result == Flush::kBlocked) return watch(connection, EPOLLOUT);
+      if (connection.state == State::kWriting) {
+        if (!connection.keep_alive) return linger(connection);
+        begin_next_request(connection);
+      }
+    }
+    // While a handler runs, epoll is left watching for input: mostly there is none, which saves two
+    // system calls per request.
+    if (connection.state == State::kHandling) return;
+    if (!has_input(connection)) {
+      connection.input = {};
+      connection.input_used = 0;
+      return watch(connection, EPOLLIN);
+    }
+    consume(connection);
+  }
+}
+
+HttpLoop::Flush HttpLoop::flush(Connection& connection) {
+  while (connection.output_sent < connection.output.size()) {
+    const ssize_t size =
+        ::send(connection.fd.get(), connection.output.data() + connection.output_sent,
+               connection.output.size() - connection.output_sent, MSG_NOSIGNAL);
+    if (size < 0) return would_block(errno) ? Flush::kBlocked : Flush::kBroken;
+    connection.output_sent += static_cast<size_t>(size);
+  }
+  connection.output = {};
+  connection.output_sent = 0;
+  return Flush::kDone;
+}
+
+bool HttpLoop::has_input(const Connection& connection) const noexcept {
+  return connection.input_used < connection.input.size();
+}
+
+// Uses some input, which leads to a job, to output, or to no input being left.
+void HttpLoop::consume(Connection& connection) {
+  if (!connection.has_started) {
+    connection.has_started = true;
+    set_deadline(connection, now_ + config_.request_timeout);
+  }
+  HttpRequestReader& reader = connection.reader;
+  connection.input_used +=
+      reader.read(std::string_view(connection.input).substr(connection.input_used));
+  if (reader.state() == HttpRequestReader::State::kFailed) {
+    return refuse(connection, reader.problem(), false);
+  }
+  if (reader.state() == HttpRequestReader::State::kHead) return;
+  if (!connection.has_judged) judge(connection);
+  // Heads are small and let through: what asks how the server is must not starve.
+  if (connection.state == State::kReading && reader.body_size() > 0 &&
+      buffered_ > config_.buffered_max) {
+    return refuse(connection,
+                  {503, "out_of_memory", "The server holds too many bytes of requests: try again."},
+                  false);
+  }
+  if (connection.state == State::kReading &&
+      reader.state() == HttpRequestReader::State::kComplete) {
+    submit(connection);
+  }
+}
+
+// Refuses a request by its head, before its body is read. A connection with a body on its way
+// cannot be kept then.
+void HttpLoop::judge(Connection& connection) {
+  connection.has_judged = true;
+  HttpRequestReader& reader = connection.reader;
+  const HttpRequest& request = reader.request();
+  const bool keep_alive = request.keep_alive && reader.body_size() == 0;
+  // A 1.0 client may send no Host at all; no browser is one.
+  if (!request.host.empty() || !request.is_http_1_0) {
+    if (!host_check_.allows(request.host)) {
+      return refuse(connection,
+                    {421, "host_not_allowed",
+                     "The Host header names a host that this server does not answer to: use its IP "
+                     "address, or add the name to admin.allowed_hosts."},
+                    keep_alive);
+    }
+  }
+  HttpRoutes::Match match = routes_.find(request.method, request.path);
+  if (match.route == nullptr && match.allow.empty()) {
+    return refuse(connection,
+                  {404, "not_found", "Nothing is served at this path: GET / lists what is."},
+                  keep_alive);
+  }
+  if (match.route == nullptr) {
+    return refuse(connection,
+                  {405, "method_not_allowed", "This path is served for " + match.allow + " only."},
+                  keep_alive, match.allow);
+  }
+  connection.route = match.route;
+  if (reader.expects_continue() && !has_input(connection)) {
+    connection.output = "HTTP/1.1 100 Continue\r\n\r\n";
+  }
+}
+
+void HttpLoop::submit(Connection& connection) {
+  connection.state = State::kHandling;
+  deadlines_.erase({connection.deadline, connection.id});
+  HttpJob job;
+  job.connection = connection.id;
+  job.route = connection.route;
+  job.request = std::move(connection.reader.request());
+  job.request.peer = connection.peer.address;
+  submit_(std::move(job));
+}
+
+void HttpLoop::respond(Connection& connection, std::string_view bytes, bool keep_alive) {
+  connection.state = State::kWriting;
+  connection.keep_alive = keep_alive && !is_stopping_;
+  connection.output += bytes;  // Behind a "100 Continue" that is still on its way.
+  set_deadline(connection, now_ + config_.response_timeout);
+}
+
+void HttpLoop::refuse(Connection& connection, const HttpProblem& problem, bool keep_alive,
+                      std::string allow) {
+  const HttpRequest& request = connection.reader.request();
+  HttpResponse response = problem_response(problem);
+  if (!allow.empty()) response.headers.emplace_back("Allow", std::move(allow));
+  if (problem.status == 503) response.headers.emplace_back("Retry-After", "1");
+  const HttpFraming framing{keep_alive, request.is_http_1_0, request.method == "HEAD"};
+  respond(connection, serialize(response, framing), keep_alive);
+}
+
+void HttpLoop::begin_next_request(Connection& connection) {
+  connection.state = State::kReading;
+  connection.reader = HttpRequestReader(config_.limits);
+  connection.has_started = false;
+  connection.has_judged = false;
+  connection.route = nullptr;
+  const size_t left = connection.input.size() - connection.input_used;
+  buffered_ -= connection.buffered - left;
+  connection.buffered = left;
+  set_deadline(connection, now_ + config_.idle_timeout);
+}
+
+// Closing a socket with bytes unread makes the kernel send a reset, which can overtake the
+// response. So the client is told that no more comes, and what it still sends is thrown away for a
+// while.
+void HttpLoop::linger(Connection& connection) {
+  if (is_stopping_ || ::shutdown(connection.fd.get(), SHUT_WR) != 0) return close(connection);
+  connection.state = State::kLingering;
+  connection.input = {};
+  connection.input_used = 0;
+  connection.reader = HttpRequestReader(config_.limits);
+  buffered_ -= std::exchange(connection.buffered, 0);
+  set_deadline(connection, now_ + config_.linger_timeout);
+  watch(connection, EPOLLIN);
+}
+
+void HttpLoop::close(Connection& connection) {
+  deadlines_.erase({connection.deadline, connection.id});
+  buffered_ -= connection.buffered;
+  const auto of_peer = connections_by_peer_.find(connection.peer.network);
+  if (--of_peer->second == 0) connections_by_peer_.erase(of_peer);
+  connections_.erase(connection.id);
+}
+
+void HttpLoop::watch(Connection& connection, uint32_t events) {
+  if (connection.armed_events == events) return;
+  connection.armed_events = events;
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = connection.id;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.fd.get(), &event);
+}
+
+void HttpLoop::set_deadline(Connection& connection, Clock::time_point deadline) {
+  deadlines_.erase({connection.deadline, connection.id});
+  connection.deadline = deadline;
+  deadlines_.emplace(deadline, connection.id);
+}
+
+void HttpLoop::take_mail() {
+  HttpMailbox::Mail mail = mailbox_.take();
+  if (mail.stop && !is_stopping_) begin_stop();
+  for (const HttpJobResult& result : mail.results) {
+    const auto found = connections_.find(result.connection);
+    if (found == connections_.end()) continue;
+    respond(found->second, result.bytes, result.keep_alive);
+    advance(found->second);
+  }
+}
+
+void HttpLoop::begin_stop() {
+  is_stopping_ = true;
+  stop_at_ = now_ + config_.stop_timeout;
+  accept_again_at_ = Clock::time_point::max();
+  listener_.reset();
+  for (auto next = connections_.begin(); next != connections_.end();) {
+    Connection& connection = (next++)->second;
+    connection.keep_alive = false;
+    if (connection.state == State::kReading || connection.state == State::kLingering) {
+      close(connection);
+    }
+  }
+}
+
+void HttpLoop::expire() {
+  if (now_ >= accept_again_at_) {
+    accept_again_at_ = Clock::time_point::max();
+    add_to_epoll(epoll_.get(), listener_.get(), kListener, EPOLLIN);
+  }
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now_) {
+    Connection& connection = connections_.at(deadlines_.begin()->second);
+    if (connection.state == State::kReading && connection.has_started) {
+      refuse(connection,
+             {408, "request_timeout",
+              "The request was not complete within " +
+                  std::to_string(config_.request_timeout.count()) + " ms."},
+             false);
+      advance(connection);
+    } else {
+      close(connection);
+    }
+  }
+}
+
+int HttpLoop::wait_ms() const {
+  Clock::time_point next = std::min(accept_again_at_, stop_at_);
+  if (!deadlines_.empty()) next = std::min(next, deadlines_.begin()->first);
+  if (next == Clock::time_point::max()) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
+  return static_cast<int>(std::clamp<int64_t>(left, 0, 60'000));
+}
+
+}  // namespace pikaproxy

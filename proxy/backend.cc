@@ -1,0 +1,416 @@
+#include "proxy/backend.h"
+
+#include <cstring>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/un.h>
+
+#include "common/log.h"
+#include "common/resp.h"
+#include "proxy/resolver.h"
+#include "proxy/socket_options.h"
+#include "proxy/worker.h"
+
+namespace pikaproxy {
+namespace {
+
+// A reply of which so much has come is passed on while the rest is on its way. Smaller ones are
+// kept whole, so that a server's death in mid-reply can be answered with an error.
+constexpr size_t kStreamMin = 64 * 1024;
+// A connection that worked for so long is made again at once when it is lost.
+constexpr Ticks kStableUs = 1'000'000;
+constexpr size_t kHandshakeReplyMax = 4096;
+
+Ticks to_ticks(Milliseconds duration) {
+  return duration.count() * 1000;
+}
+
+std::string request(std::initializer_list<std::string_view> args) {
+  std::string out;
+  resp::append_array(out, static_cast<int64_t>(args.size()));
+  for (const std::string_view arg : args) resp::append_bulk(out, arg);
+  return out;
+}
+
+std::string describe_error(int error) {
+  return error == 0 ? "closed" : std::strerror(error);
+}
+
+}  // namespace
+
+Backend::Backend(Worker& worker, Resolver& resolver, const GroupConfig& group, uint32_t db,
+                 std::shared_ptr<ServerStats> stats)
+    : Stream(worker.loop()),
+      worker_(worker),
+      resolver_(resolver),
+      group_(group),
+      db_(db),
+      label_("server " + group.server.to_string() + " of group " + group.name),
+      stats_(std::move(stats)) {}
+
+Backend::~Backend() {
+  *alive_ = false;
+  if (retry_timer_) loop_.cancel_timer(*retry_timer_);
+  disconnect();
+  waiting_.clear(loop_.pool());
+}
+
+void Backend::shut() {
+  disconnect();
+  state_ = State::kClosed;
+  retired_ = true;
+  fail_tasks("ERR " + label_ + " was removed from the topology");
+}
+
+void Backend::disconnect() noexcept {
+  if (!is_open()) return;
+  stats_->connections.subtract();
+  close();
+}
+
+bool Backend::serves(const GroupConfig& group) const noexcept {
+  return group.name == group_.name && group.server == group_.server && group.user == group_.user &&
+         group.password == group_.password;
+}
+
+bool Backend::accept(Task* task, uint64_t size) {
+  const BackendConfig& limits = worker_.config().backend;
+  if (!reachable_) {
+    worker_.fail(task, "ERR " + label_ + " is not reachable: " + last_error_);
+    return false;
+  }
+  if (tasks_.size() >= limits.pending_max) {
+    worker_.fail(task, "ERR " + label_ + " has too many requests waiting (backend.pending_max)");
+    return false;
+  }
+  const uint64_t queued = output_bytes() + waiting_.bytes();
+  if (queued > 0 && queued + size > limits.queue_max) {
+    worker_.fail(task, "ERR " + label_ + " has too many bytes waiting (backend.queue_max)");
+    return false;
+  }
+  task->backend = this;
+  task->sent = 0;
+  tasks_.push(task);
+  if (unsent_ == nullptr) unsent_ = task;
+  stats_->requests.add();
+  stats_->inflight.add();
+  if (state_ == State::kClosed) start_connect();
+  return true;
+}
+
+void Backend::write(std::string_view bytes) {
+  if (state_ == State::kReady) {
+    send(bytes);
+  } else {
+    waiting_.append(loop_.pool(), bytes);
+  }
+}
+
+void Backend::write_own(char* data, size_t begin, size_t end, size_t capacity) {
+  if (state_ == State::kReady) {
+    send_own(data, begin, end, capacity);
+  } else {
+    waiting_.adopt(loop_.pool(), data, begin, end, capacity);
+  }
+}
+
+void Backend::open() {
+  if (state_ == State::kClosed) start_connect();
+}
+
+void Backend::start_connect() {
+  state_since_ = loop_.now();
+  ++attempt_;
+  if (group_.server.is_unix() || Resolver::is_literal(group_.server.host)) {
+    // Not from within the caller: an attempt that fails at once would answer a task that is only
+    // being accepted.
+    state_ = State::kResolving;
+    loop_.add_timer(0, [this, alive = alive_] {
+      if (*alive && state_ == State::kResolving) connect_to(group_.server);
+    });
+    return;
+  }
+  state_ = State::kResolving;
+  resolver_.resolve(group_.server.host, [this, alive = alive_, attempt = attempt_,
+                                         &loop = loop_](Result<std::vector<std::string>> hosts) {
+    loop.post([this, alive, attempt, hosts = std::move(hosts)] {
+      if (!*alive || state_ != State::kResolving || attempt != attempt_) return;
+      if (!hosts) {
+        attempt_failed("cannot resolve " + group_.server.host + ": " + hosts.error());
+        return;
+      }
+      Address address = group_.server;
+      address.host = (*hosts)[attempt_ % hosts->size()];
+      connect_to(address);
+    });
+  });
+}
+
+void Backend::connect_to(const Address& address) {
+  SocketAddress target;
+  if (!target.set(address)) {
+    attempt_failed("not an address: " + address.to_string());
+    return;
+  }
+  state_ = State::kConnecting;
+  if (!Stream::connect(target.get(), target.size())) {
+    attempt_failed(describe_error(errno));
+    return;
+  }
+  stats_->connections.add();
+}
+
+void Backend::on_connect(int error) {
+  if (error != 0) {
+    attempt_failed(describe_error(error));
+    return;
+  }
+  set_socket_options(fd(), worker_.config().proxy.tcp_keepalive);
+  framer_.reset();
+  handshake_reply_.clear();
+  scripts_.clear();
+  state_ = State::kConnecting;
+  next_handshake_step();
+}
+
+void Backend::next_handshake_step() {
+  if (state_ == State::kConnecting && !group_.password.empty()) {
+    state_ = State::kAuth;
+    // With a user name even where none was given: Pika answers OK to any one-argument AUTH while
+    // its userpass is unset; servers before Redis 6 know only that form and say so.
+    const std::string_view user = group_.user.empty() ? "default" : std::string_view(group_.user);
+    send(plain_auth_ ? request({"AUTH", group_.password})
+                     : request({"AUTH", user, group_.password}));
+  } else if (state_ != State::kSelect && db_ != 0) {
+    state_ = State::kSelect;
+    send(request({"SELECT", std::to_string(db_)}));
+  } else {
+    // A hung server's kernel still accepts connections: only an answer shows that it lives.
+    state_ = State::kPing;
+    send(request({"PING"}));
+  }
+}
+
+void Backend::on_handshake_reply(std::string_view reply) {
+  const std::string text(reply_text(reply));
+  if (state_ == State::kPing) {
+    if (is_auth_lost(reply)) {
+      attempt_failed("it asks for a password; check the group's user and password");
+    } else if (reply == "+PONG\r\n" || reply.starts_with('-')) {
+      // Errors such as LOADING or MASTERDOWN are for the clients to see, with each request.
+      become_ready();
+    } else {
+      attempt_failed("it does not answer PING as a Redis server does");
+    }
+    return;
+  }
+  if (reply.starts_with("+OK")) {
+    next_handshake_step();
+    return;
+  }
+  if (state_ == State::kAuth && !plain_auth_ && group_.user.empty() &&
+      text.find("wrong number of arguments") != std::string::npos) {
+    plain_auth_ = true;
+    state_ = State::kConnecting;
+    next_handshake_step();
+    return;
+  }
+  attempt_failed(std::string("it refused ") + (state_ == State::kAuth ? "AUTH" : "SELECT") + ": " +
+                 text);
+}
+
+void Backend::become_ready() {
+  state_ = State::kReady;
+  ready_since_ = last_received_ = loop_.now();
+  if (!reachable_ || attempt_ > 1) {
+    log_info("server connected", "server", group_.server.to_string(), "group", group_.name, "db",
+             db_);
+  }
+  reachable_ = true;
+  attempt_ = 0;
+  pause_ = 0;
+  last_error_.clear();
+  stats_->connects_ok.add();
+  if (db_ == 0) stats_->up.set(1);
+  send_queue(waiting_);
+}
+
+void Backend::attempt_failed(const std::string& reason) {
+  const BackendConfig& config = worker_.config().backend;
+  disconnect();
+  stats_->connects_failed.add();
+  if (reachable_ || reason != last_error_) {
+    log_warn("server not reachable", "server", group_.server.to_string(), "group", group_.name,
+             "db", db_, "error", reason);
+  }
+  last_error_ = reason;
+  reachable_ = false;
+  if (db_ == 0) stats_->up.set(0);
+  fail_tasks("ERR " + label_ + " is not reachable: " + reason);
+  pause_ = pause_ == 0 ? to_ticks(config.reconnect_min)
+                       : std::min(2 * pause_, to_ticks(config.reconnect_max));
+  state_ = State::kWaiting;
+  state_since_ = loop_.now();
+  retry_timer_ = loop_.add_timer(pause_, [this] {
+    retry_timer_.reset();
+    if (!retired_) start_connect();
+  });
+}
+
+void Backend::lose(const std::string& reason) {
+  stats_->lost.add();
+  log_warn("server connection lost", "server", group_.server.to_string(), "inflight", tasks_.size(),
+           "error", reason, "db", db_);
+  disconnect();
+  const bool was_stable = loop_.now() - ready_since_ >= kStableUs || last_received_ > ready_since_;
+  state_ = State::kClosed;
+  auth_lost_ = false;
+  fail_tasks("ERR " + label_ + " " + reason + "; the request may or may not have been executed");
+  if (retired_) return;
+  if (!was_stable) {
+    attempt_failed(reason);
+  } else if (db_ == 0 && state_ == State::kClosed) {
+    start_connect();
+  }
+}
+
+void Backend::fail_tasks(const std::string& error) {
+  waiting_.clear(loop_.pool());
+  unsent_ = nullptr;
+  // What an answer leads to may bring new tasks here; they are not part of this failure.
+  BackendTaskQueue failed;
+  std::swap(failed, tasks_);
+  while (!failed.empty()) {
+    stats_->inflight.subtract();
+    worker_.fail(failed.pop(), error);
+  }
+}
+
+void Backend::on_end(int error) {
+  switch (state_) {
+    case State::kReady:
+      lose(error == 0 ? "closed the connection" : "broke the connection: " + describe_error(error));
+      break;
+    case State::kConnecting:
+    case State::kAuth:
+    case State::kSelect:
+    case State::kPing:
+      attempt_failed(error == 0 ? "it closed the connection" : describe_error(error));
+      break;
+    default:
+      break;
+  }
+}
+
+void Backend::on_flush() {
+  const Ticks now = loop_.now();
+  for (Task* task = unsent_; task != nullptr; task = task->next_of_backend) task->sent = now;
+  unsent_ = nullptr;
+}
+
+void Backend::on_data(std::string_view bytes) {
+  last_received_ = loop_.now();
+  while (!bytes.empty() && is_open()) {
+    if (state_ == State::kReady && tasks_.empty()) {
+      lose("sent a reply that nobody asked for");
+      return;
+    }
+    uint64_t size = 0;
+    const ReplyFramer::Status status = framer_.feed(bytes, size);
+    if (status == ReplyFramer::Status::kError) {
+      const std::string reason = "answered something that is not RESP2";
+      if (state_ == State::kReady) {
+        lose(reason);
+      } else {
+        attempt_failed("it " + reason);
+      }
+      return;
+    }
+    const std::string_view piece = bytes.substr(0, size);
+    bytes.remove_prefix(size);
+    const bool complete = status == ReplyFramer::Status::kComplete;
+    if (state_ == State::kReady) {
+      take_reply(piece, complete);
+      continue;
+    }
+    handshake_reply_ += piece;
+    if (handshake_reply_.size() > kHandshakeReplyMax) {
+      attempt_failed("its answer to AUTH or SELECT is too long");
+    } else if (complete) {
+      const std::string reply = std::move(handshake_reply_);
+      handshake_reply_.clear();
+      on_handshake_reply(reply);
+    }
+  }
+  if (auth_lost_ && tasks_.empty() && state_ == State::kReady) {
+    lose("asks for a password; check the group's user and password");
+  }
+}
+
+void Backend::take_reply(std::string_view piece, bool complete) {
+  Task* const task = tasks_.front();
+  if (!complete) {
+    if (task->streaming) {
+      worker_.stream(task, piece);
+    } else if (task->client != nullptr || task->gathering != nullptr) {
+      task->reply.append(loop_.pool(), piece);
+      if (task->reply.size() >= kStreamMin) worker_.try_streaming(task);
+    }
+    return;
+  }
+  tasks_.pop();
+  if (unsent_ == task)
+    unsent_ = task->next_of_backend;  // A reply before the request: a broken server.
+  stats_->inflight.subtract();
+  if (task->sent != 0) {
+    task->server_time = loop_.now() - task->sent;
+    stats_->latency.record(task->server_time);
+  }
+  if (piece[0] == '-' && task->reply.size() == 0 && !task->streaming) {
+    stats_->error_replies.add();
+    if (is_auth_lost(piece)) {
+      auth_lost_ = true;
+      worker_.fail(task,
+                   "ERR " + label_ + " asks for a password; check the group's user and password");
+      return;
+    }
+  }
+  worker_.complete(task, piece);
+}
+
+bool Backend::is_auth_lost(std::string_view reply) const noexcept {
+  return reply.starts_with("-NOAUTH ");
+}
+
+void Backend::check_timeouts() {
+  const Ticks now = loop_.now();
+  const BackendConfig& config = worker_.config().backend;
+  switch (state_) {
+    case State::kResolving:
+    case State::kConnecting:
+    case State::kAuth:
+    case State::kSelect:
+    case State::kPing:
+      if (now - state_since_ >= to_ticks(config.connect_timeout)) {
+        attempt_failed("no answer within " + std::to_string(config.connect_timeout.count()) +
+                       " ms");
+      }
+      break;
+    case State::kReady:
+      if (!tasks_.empty()) {
+        const Task* oldest = tasks_.front();
+        const Ticks since =
+            std::max(oldest->sent == 0 ? oldest->started : oldest->sent, last_received_);
+        if (now - since >= to_ticks(config.request_timeout)) {
+          stats_->timeouts.add();
+          lose("did not answer within " + std::to_string(config.request_timeout.count()) + " ms");
+        }
+      }
+      break;
+    case State::kClosed:
+    case State::kWaiting:
+      break;
+  }
+}
+
+}  // namespace pikaproxy

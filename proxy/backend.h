@@ -1,0 +1,126 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+
+#include "common/config.h"
+#include "common/reply_framer.h"
+#include "proxy/stats.h"
+#include "proxy/stream.h"
+#include "proxy/task.h"
+
+namespace pikaproxy {
+
+class Resolver;
+class Worker;
+
+// Our connection to one server for one database. Requests of all clients of the worker share it:
+//
+//   accept(task), write(bytes)...  ->  [ output ]  --one write per turn-->  server
+//                                      [ tasks_ ]  <--replies in order----
+//
+// A lost connection fails its tasks and is made again: at once if it had been working, then with
+// growing pauses. While the server cannot be reached, new requests fail at once.
+// Worker's thread only.
+class Backend : public Stream {
+ public:
+  // `worker` and `resolver` outlive the backend.
+  Backend(Worker& worker, Resolver& resolver, const GroupConfig& group, uint32_t db,
+          std::shared_ptr<ServerStats> stats);
+  ~Backend() override;
+
+  // Takes a task whose request of `size` bytes follows by write(). False: the task was answered
+  // with an error that says why, and nothing must be written.
+  bool accept(Task* task, uint64_t size);
+  // The accepted task's request, whole and well-formed, in any number of pieces.
+  void write(std::string_view bytes);
+  // The same, taking over memory from malloc().
+  void write_own(char* data, size_t begin, size_t end, size_t capacity);
+
+  // Connects if it is not connected (database 0 of every group, so that an outage is seen early).
+  void open();
+  // Called several times a second: ends what takes too long.
+  void check_timeouts();
+  // No new requests will come; is_idle() tells when it can be destroyed.
+  void retire() noexcept { retired_ = true; }
+  // Closes the connection; what is in flight is answered with an error.
+  void shut();
+  bool is_idle() const noexcept { return tasks_.empty(); }
+
+  bool serves(const GroupConfig& group) const noexcept;
+  uint32_t db() const noexcept { return db_; }
+  const std::shared_ptr<ServerStats>& stats() const noexcept { return stats_; }
+  // For errors: "server 127.0.0.1:7001 of group g1".
+  const std::string& label() const noexcept { return label_; }
+  bool is_reachable() const noexcept { return reachable_; }
+
+  // Scripts that this connection's server is known to have (by SHA-1 in lower case).
+  bool has_script(const std::string& sha) const { return scripts_.contains(sha); }
+  void add_script(const std::string& sha) { scripts_.insert(sha); }
+  void forget_scripts() noexcept { scripts_.clear(); }
+  void forget_script(const std::string& sha) { scripts_.erase(sha); }
+
+ private:
+  enum class State : uint8_t {
+    kClosed,
+    kResolving,
+    kConnecting,
+    kAuth,
+    kSelect,
+    kPing,
+    kReady,
+    kWaiting
+  };
+
+  void on_data(std::string_view bytes) override;
+  void on_connect(int error) override;
+  void on_end(int error) override;
+  void on_flush() override;
+
+  void start_connect();
+  void connect_to(const Address& address);
+  void next_handshake_step();
+  void on_handshake_reply(std::string_view reply);
+  void become_ready();
+  // The attempt failed: every waiting task gets `reason`, the next attempt comes after a pause.
+  void attempt_failed(const std::string& reason);
+  void disconnect() noexcept;
+  // A working connection ended.
+  void lose(const std::string& reason);
+  void fail_tasks(const std::string& error);
+  void take_reply(std::string_view piece, bool complete);
+  bool is_auth_lost(std::string_view reply) const noexcept;
+
+  // Constant after construction.
+  Worker& worker_;
+  Resolver& resolver_;
+  const GroupConfig group_;
+  const uint32_t db_;
+  const std::string label_;
+  const std::shared_ptr<ServerStats> stats_;
+
+  BackendTaskQueue tasks_;  // Accepted, without a reply; oldest first.
+  Task* unsent_ = nullptr;  // The oldest of them that the kernel has not got yet.
+  ByteQueue waiting_;       // Their bytes until the handshake is over.
+  ReplyFramer framer_;
+  std::string handshake_reply_;
+  std::unordered_set<std::string> scripts_;
+  std::string last_error_;  // Of the last attempt to connect.
+  Ticks state_since_ = 0;
+  Ticks ready_since_ = 0;
+  Ticks last_received_ = 0;
+  Ticks pause_ = 0;  // Before the next attempt.
+  std::optional<EventLoop::TimerId> retry_timer_;
+  uint32_t attempt_ = 0;  // Rotates through a name's addresses.
+  State state_ = State::kClosed;
+  bool reachable_ = true;    // Until an attempt fails: then requests fail at once.
+  bool plain_auth_ = false;  // AUTH with the password alone (servers before Redis 6).
+  bool retired_ = false;
+  bool auth_lost_ = false;  // The server answered NOAUTH: connect anew once the replies are in.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // For answers of the resolver.
+};
+
+}  // namespace pikaproxy

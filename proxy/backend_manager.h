@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "proxy/backend.h"
+#include "proxy/topology.h"
+
+namespace pikaproxy {
+
+class Resolver;
+class Worker;
+
+// A worker's Backends: one per group and database, made when first needed, kept over a change of
+// topology where the server stays the same. Worker's thread only.
+class BackendManager {
+ public:
+  // `worker` and `resolver` outlive the manager.
+  BackendManager(Worker& worker, Resolver& resolver) noexcept
+      : worker_(worker), resolver_(resolver) {}
+
+  // Follows a new topology: connects to new servers; those that are gone finish what is in flight.
+  void install(const Topology& topology, uint32_t databases);
+
+  Backend& get(GroupIndex group, uint32_t db) {
+    std::unique_ptr<Backend>& backend = backends_[group * databases_ + db];
+    if (backend == nullptr) backend = make(group, db);
+    return *backend;
+  }
+
+  // Several times a second.
+  void check_timeouts();
+  // Ends every connection; what is in flight is answered with an error.
+  void shut();
+  // Nothing is in flight to any server.
+  bool is_idle() const noexcept;
+  // No server is known to have any script any more.
+  void forget_scripts() noexcept;
+
+ private:
+  std::unique_ptr<Backend> make(GroupIndex group, uint32_t db);
+
+  Worker& worker_;
+  Resolver& resolver_;
+  uint32_t databases_ = 0;
+  std::vector<GroupConfig> groups_;
+  std::vector<std::shared_ptr<ServerStats>> stats_;  // By group.
+  std::vector<std::unique_ptr<Backend>> backends_;   // group * databases_ + db; may be null.
+  std::vector<std::unique_ptr<Backend>> retired_;
+};
+
+}  // namespace pikaproxy

@@ -1,0 +1,397 @@
+#include "proxy/client.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <sys/socket.h>
+
+#include "common/log.h"
+#include "common/resp.h"
+#include "proxy/credentials.h"
+#include "proxy/socket_options.h"
+#include "proxy/worker.h"
+
+namespace pikaproxy {
+namespace {
+
+// An incomplete request up to this size is carried in the loop's scratch memory while it grows;
+// a larger one gets memory of its own, which then goes to the backend without being copied.
+constexpr size_t kCarriedMax = 32 * 1024;
+constexpr size_t kOwnStepMin = 1024 * 1024;
+// Pieces that are sent at once when possible, instead of being copied into the output first.
+constexpr size_t kLargePiece = 16 * 1024;
+
+char* allocate(size_t bytes) {
+  void* memory = std::malloc(bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  return static_cast<char*>(memory);
+}
+
+}  // namespace
+
+Client::Client(Worker& worker, uint64_t id)
+    : Stream(worker.loop()), worker_(worker), id_(id), created_s_(worker.now_s()) {
+  active_s_ = sent_s_ = created_s_;
+  reset_session();
+}
+
+Client::~Client() {
+  drop_input();
+}
+
+bool Client::start(int fd) {
+  set_socket_options(fd, worker_.config().proxy.tcp_keepalive);
+  return attach(fd);
+}
+
+void Client::reset_session() {
+  session = Session{};
+  session.authenticated = session.admin = !needs_credentials(worker_.config());
+  names_.reset();
+}
+
+const Client::Names& Client::names() const noexcept {
+  static const Names kNone;
+  return names_ != nullptr ? *names_ : kNone;
+}
+
+Client::Names& Client::edit_names() {
+  if (names_ == nullptr) names_ = std::make_unique<Names>();
+  return *names_;
+}
+
+// ---- Requests -----------------------------------------------------------------------------------
+
+std::span<char> Client::receive_space(std::span<char> scratch) {
+  if (input_ == nullptr) return scratch;
+  if (input_->wanted <= kCarriedMax) {
+    std::memcpy(scratch.data(), input_->data, input_->size);
+    input_->received_in_place = false;
+    return scratch.subspan(input_->size);
+  }
+  if (input_->size == input_->capacity || input_->wanted > input_->capacity) {
+    // Not more at once than has been sent: a length alone must not cost memory.
+    const size_t capacity =
+        std::min(input_->wanted, std::max(2 * input_->capacity, input_->size + kOwnStepMin));
+    if (capacity > input_->capacity) {
+      auto* grown = static_cast<char*>(std::realloc(input_->data, capacity));
+      if (grown == nullptr) throw std::bad_alloc();
+      loop_.pool().add_bytes(capacity - input_->capacity);
+      input_->data = grown;
+      input_->capacity = capacity;
+    }
+  }
+  input_->received_in_place = true;
+  return {input_->data + input_->size, input_->capacity - input_->size};
+}
+
+void Client::on_data(std::string_view bytes) {
+  worker_.stats().received_bytes.add(bytes.size());
+  if (closing_) return;
+  if (input_ == nullptr) {
+    process(bytes, RequestProgress{});
+    return;
+  }
+  const RequestProgress progress = input_->progress;
+  if (input_->received_in_place) {
+    input_->size += bytes.size();
+    if (input_->size < input_->wanted) return;
+    process({input_->data, input_->size}, progress);
+  } else {
+    const size_t carried = input_->size;
+    drop_input();
+    process({bytes.data() - carried, bytes.size() + carried}, progress);
+  }
+}
+
+void Client::process(std::string_view bytes, RequestProgress progress) {
+  RequestParser& parser = worker_.parser();
+  RequestLimits limits{worker_.config().proxy.bulk_max, worker_.config().proxy.request_max,
+                       session.authenticated};
+  active_s_ = worker_.now_s();
+  size_t wanted = 0;
+  while (!bytes.empty() && !closing_) {
+    if (must_pause()) {
+      paused_ = true;
+      set_reading(false);
+      break;
+    }
+    limits.authenticated = session.authenticated;
+    const RequestParser::Status status = parser.parse(bytes, progress, limits);
+    if (status == RequestParser::Status::kNeedMore) {
+      wanted = parser.size_hint();
+      break;
+    }
+    if (status == RequestParser::Status::kError) {
+      worker_.stats().protocol_errors.add();
+      log_debug("protocol error", "client", id_, "error", parser.error());
+      reply(resp::error("ERR Protocol error: " + std::string(parser.error())));
+      bytes = {};
+      close_after_replies();
+      break;
+    }
+    const size_t size = parser.size();
+    if (status == RequestParser::Status::kRequest) {
+      worker_.dispatch(*this, parser, bytes.substr(0, size));
+      if (!is_open()) return;
+    }
+    progress = {};
+    bytes.remove_prefix(size);
+  }
+  if (bytes.empty() || closing_) {
+    drop_input();
+  } else {
+    keep_input(bytes, wanted, progress);
+  }
+}
+
+void Client::keep_input(std::string_view bytes, size_t wanted, const RequestProgress& progress) {
+  const bool in_place = input_ != nullptr && input_->data == bytes.data();
+  if (!in_place) {
+    auto kept = std::make_unique<Input>();
+    kept->capacity = bytes.size();
+    kept->data = allocate(kept->capacity);
+    std::memcpy(kept->data, bytes.data(), bytes.size());
+    loop_.pool().add_bytes(kept->capacity);
+    drop_input();
+    input_ = std::move(kept);
+  }
+  input_->size = bytes.size();
+  input_->wanted = wanted;
+  input_->progress = progress;
+}
+
+void Client::drop_input() noexcept {
+  if (input_ == nullptr) return;
+  if (input_->data != nullptr) {
+    loop_.pool().remove_bytes(input_->capacity);
+    std::free(input_->data);
+  }
+  input_.reset();
+}
+
+char* Client::take_request_memory(std::string_view request, size_t& capacity) {
+  if (input_ == nullptr || input_->data != request.data() || request.size() <= kCarriedMax) {
+    return nullptr;
+  }
+  // The bytes behind the request stay readable until the loop writes, at the end of the turn;
+  // process() has copied them by then.
+  capacity = input_->capacity;
+  loop_.pool().remove_bytes(capacity);
+  return std::exchange(input_->data, nullptr);
+}
+
+bool Client::must_pause() const noexcept {
+  const ProxyConfig& limits = worker_.config().proxy;
+  return queue_.size() >= limits.client_pipeline_max ||
+         output_bytes() + kept_bytes_ > limits.client_output_max / 4;
+}
+
+void Client::resume() {
+  resuming_ = false;
+  if (!paused_) return;
+  paused_ = false;
+  set_reading(true);
+  if (input_ == nullptr) return;
+  // A buffer of its own now: parsed where it lies.
+  process({input_->data, input_->size}, input_->progress);
+}
+
+// ---- Replies ------------------------------------------------------------------------------------
+
+void Client::reply(std::string_view resp) {
+  if (session.replies != Session::Replies::kOn) return;
+  if (queue_.empty()) {
+    output(resp);
+    return;
+  }
+  Task* task = worker_.tasks().take();
+  task->client = this;
+  task->command = nullptr;
+  task->done = true;
+  task->reply.append(loop_.pool(), resp);
+  kept_bytes_ += resp.size();
+  queue_.push(task);
+}
+
+void Client::reply_error(std::string_view text) {
+  reply(resp::error(text));
+}
+
+Task* Client::add_task(const Command& command, std::string_view request) {
+  Task* task = worker_.tasks().take();
+  task->client = this;
+  task->command = &command;
+  task->started = loop_.now();
+  task->silent = session.replies != Session::Replies::kOn;
+  task->set_prefix(request);
+  queue_.push(task);
+  return task;
+}
+
+void Client::complete(Task* task, std::string_view piece) {
+  if (queue_.front() != task) {
+    task->done = true;
+    if (task->silent) return;
+    task->reply.append(loop_.pool(), piece);
+    kept_bytes_ += task->reply.size();
+    if (too_much_output()) shut(Disconnect::kOutput);
+    return;
+  }
+  if (!task->silent) {
+    if (!task->streaming && too_much_output()) {
+      // Freed with the rest of the queue.
+      task->done = true;
+      shut(Disconnect::kOutput);
+      return;
+    }
+    if (task->reply.size() > 0) output(task->reply.view());
+    output(piece);
+  }
+  queue_.pop();
+  worker_.free(task);
+  while (!queue_.empty() && queue_.front()->done) {
+    Task* next = queue_.pop();
+    kept_bytes_ -= next->silent ? 0 : next->reply.size();
+    if (!next->silent) output(next->reply.view());
+    worker_.free(next);
+  }
+  settle();
+}
+
+void Client::try_streaming(Task* task) {
+  if (queue_.front() != task || task->silent || too_much_output()) return;
+  output(task->reply.view());
+  task->reply.clear(loop_.pool());
+  task->streaming = true;
+}
+
+void Client::stream(std::string_view piece) {
+  output(piece);
+}
+
+void Client::output(std::string_view bytes) {
+  if (bytes.size() >= kLargePiece) {
+    send_large(bytes);
+  } else {
+    send(bytes);
+  }
+  worker_.stats().sent_bytes.add(bytes.size());
+}
+
+bool Client::too_much_output() {
+  const uint64_t queued = output_bytes() + kept_bytes_;
+  const uint64_t limit = worker_.config().proxy.client_output_max;
+  // One large reply alone may be larger than the limit, so the test is made before a reply is
+  // added.
+  if (queued <= limit && !(worker_.memory_full() && queued > kOwnStepMin)) return false;
+  log_warn("client does not read its replies: closed", "client", peer_name(fd()), "id", id_,
+           "queued_bytes", queued, "limit_bytes", limit);
+  return true;
+}
+
+void Client::settle() {
+  if (paused_ && !resuming_) {
+    const ProxyConfig& limits = worker_.config().proxy;
+    if (queue_.size() <= limits.client_pipeline_max / 2 &&
+        output_bytes() + kept_bytes_ <= limits.client_output_max / 8) {
+      resuming_ = true;
+      worker_.resume_later(this);
+    }
+  }
+  if (closing_ && is_idle()) shut(Disconnect::kClient);
+}
+
+void Client::on_sent() {
+  sent_s_ = worker_.now_s();
+  settle();
+}
+
+// ---- End ----------------------------------------------------------------------------------------
+
+void Client::on_end(int error) {
+  if (error != 0) {
+    shut(Disconnect::kError);
+  } else {
+    // The client may only have finished sending ("printf ... | nc"): it still gets its replies.
+    close_after_replies();
+  }
+}
+
+void Client::close_after_replies() {
+  closing_ = true;
+  set_reading(false);
+  if (is_idle()) shut(Disconnect::kClient);
+}
+
+void Client::shut(Disconnect why) {
+  if (!is_open()) return;
+  while (!queue_.empty()) {
+    Task* task = queue_.pop();
+    if (task->done) {
+      worker_.free(task);
+    } else {
+      task->client = nullptr;  // Abandoned: freed when its reply comes.
+    }
+  }
+  worker_.remove_client(this, why);
+}
+
+void Client::check_timeouts(uint32_t now_s) {
+  const ProxyConfig& limits = worker_.config().proxy;
+  if (output_bytes() == 0) {
+    sent_s_ = now_s;
+  } else if (limits.client_output_timeout.count() > 0 &&
+             (now_s - sent_s_) * 1000ll >= limits.client_output_timeout.count()) {
+    log_warn("client does not read its replies: closed", "client", peer_name(fd()), "id", id_,
+             "queued_bytes", output_bytes(), "stalled_s", now_s - sent_s_);
+    shut(Disconnect::kOutput);
+    return;
+  }
+  if (limits.client_idle_timeout.count() > 0 && is_idle() &&
+      (now_s - active_s_) * 1000ll >= limits.client_idle_timeout.count()) {
+    log_debug("client idle for too long: closed", "id", id_);
+    shut(Disconnect::kIdle);
+  }
+}
+
+uint64_t Client::age_s() const noexcept {
+  return worker_.now_s() - created_s_;
+}
+
+std::string Client::describe() const {
+  const Names& names = this->names();
+  const uint32_t now_s = worker_.now_s();
+  std::string flags;
+  if (peer_name(fd()).starts_with("unix:")) flags += 'U';
+  if (closing_) flags += 'c';
+  if (session.no_evict) flags += 'e';
+  if (flags.empty()) flags = "N";
+  std::string line = "id=" + std::to_string(id_);
+  line += " addr=" + peer_name(fd());
+  line += " laddr=" + local_name(fd());
+  line += " fd=" + std::to_string(fd());
+  line += " name=" + names.name;
+  line += " age=" + std::to_string(now_s - created_s_);
+  line += " idle=" + std::to_string(now_s - active_s_);
+  line += " flags=" + flags;
+  line += " db=" + std::to_string(session.db);
+  line += " sub=0 psub=0 ssub=0 multi=-1";
+  line += " qbuf=" + std::to_string(input_ != nullptr ? input_->size : 0);
+  line += " qbuf-free=" + std::to_string(input_ != nullptr ? input_->capacity - input_->size : 0);
+  line += " argv-mem=0 multi-mem=0 rbs=0 rbp=0";
+  line += " obl=" + std::to_string(kept_bytes_);
+  line += " oll=" + std::to_string(queue_.size());
+  line += " omem=" + std::to_string(output_bytes());
+  line += " tot-mem=" + std::to_string(sizeof(Client) + output_bytes() + kept_bytes_ +
+                                       (input_ != nullptr ? input_->capacity : 0));
+  line += " events=r cmd=";
+  line += last_command_ != nullptr ? last_command_->name : "NULL";
+  line += " user=" + (names.user.empty() ? "default" : names.user);
+  line += " redir=-1 resp=2 lib-name=" + names.lib_name + " lib-ver=" + names.lib_version + "\n";
+  return line;
+}
+
+}  // namespace pikaproxy

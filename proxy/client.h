@@ -1,0 +1,138 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "common/request_parser.h"
+#include "proxy/stats.h"
+#include "proxy/stream.h"
+#include "proxy/task.h"
+
+namespace pikaproxy {
+
+class Worker;
+
+// One client's connection: splits its bytes into requests, hands each to the Dispatcher, and writes
+// the replies in the order of the requests.
+//
+//   bytes -> RequestParser -> Dispatcher --+-- answered here: reply()
+//                                          +-- add_task(): the reply comes later, by complete()
+//   queue_:  [done][done][waiting][done]...   only what is done at its head goes out
+//
+// An idle client holds no buffer: bytes are parsed where the loop received them, and only an
+// incomplete request is kept. Worker's thread only.
+class Client : public Stream {
+ public:
+  // `worker` outlives the client.
+  Client(Worker& worker, uint64_t id);
+  ~Client() override;
+
+  // Takes over the accepted socket; false (errno set) if that is not possible.
+  bool start(int fd);
+
+  // Answers the request being handled, after all earlier ones.
+  void reply(std::string_view resp);
+  // The same with an error; `text` begins with its code.
+  void reply_error(std::string_view text);
+  // The request being handled will be answered by complete(). `request`: its first bytes, for
+  // SLOWLOG.
+  Task* add_task(const Command& command, std::string_view request);
+  // The last bytes of a task's reply (all of it, where nothing was kept before). Frees the task
+  // when it was its turn. May close the client.
+  void complete(Task* task, std::string_view piece);
+  // The task's reply is large: what was kept goes out now if it is the task's turn.
+  void try_streaming(Task* task);
+  // More bytes of such a reply.
+  void stream(std::string_view piece);
+
+  // Hands over the memory of the request being handled, if it has memory of its own: the request's
+  // bytes start at its beginning. Null if not; then the bytes must be copied.
+  char* take_request_memory(std::string_view request, size_t& capacity);
+
+  // Handles what was left unparsed when too much was in flight.
+  void resume();
+  // Answers what was asked so far, then closes.
+  void close_after_replies();
+  // Closes now.
+  void shut(Disconnect why);
+  bool is_closing() const noexcept { return closing_; }
+  // Nothing in flight, nothing to write.
+  bool is_idle() const noexcept { return queue_.empty() && output_bytes() == 0; }
+
+  // Once a second: ends a client that has been idle for too long or does not take its replies.
+  void check_timeouts(uint32_t now_s);
+
+  // One line of CLIENT LIST, with its line end.
+  std::string describe() const;
+
+  // The connection's state, changed by commands.
+  struct Session {
+    uint32_t db = 0;
+    bool authenticated = false;
+    bool admin = false;
+    bool no_evict = false;
+    enum class Replies : uint8_t { kOn, kOff, kSkipNext, kSkipThis } replies = Replies::kOn;
+  };
+  Session session;
+  // Rarely set, hence apart.
+  struct Names {
+    std::string name, lib_name, lib_version, user;
+  };
+  const Names& names() const noexcept;
+  Names& edit_names();
+  // Back to what a new connection has.
+  void reset_session();
+
+  void note_command(const Command& command) noexcept { last_command_ = &command; }
+  uint64_t id() const noexcept { return id_; }
+  uint64_t age_s() const noexcept;
+  Worker& worker() noexcept { return worker_; }
+
+ private:
+  friend class Worker;
+
+  // An incomplete request.
+  struct Input {
+    char* data = nullptr;
+    size_t size = 0;
+    size_t capacity = 0;
+    size_t wanted = 0;  // The request has at least so many bytes.
+    RequestProgress progress;
+    bool received_in_place = false;  // The space handed to the loop lay in `data`.
+  };
+
+  std::span<char> receive_space(std::span<char> scratch) override;
+  void on_data(std::string_view bytes) override;
+  void on_end(int error) override;
+  void on_sent() override;
+
+  void process(std::string_view bytes, RequestProgress progress);
+  // Keeps `bytes`, which may lie in the present input.
+  void keep_input(std::string_view bytes, size_t wanted, const RequestProgress& progress);
+  void drop_input() noexcept;
+  bool must_pause() const noexcept;
+  void output(std::string_view bytes);
+  bool too_much_output();
+  void settle();
+
+  // Constant after construction.
+  Worker& worker_;
+  const uint64_t id_;
+
+  Client* previous_ = nullptr;  // Of the worker's list.
+  Client* next_ = nullptr;
+  ClientTaskQueue queue_;
+  std::unique_ptr<Input> input_;
+  std::unique_ptr<Names> names_;
+  uint64_t kept_bytes_ = 0;  // Replies that are done but have to wait.
+  const Command* last_command_ = nullptr;
+  uint32_t created_s_ = 0;
+  uint32_t active_s_ = 0;  // Last request.
+  uint32_t sent_s_ = 0;    // Last time the socket took some output, or had none to take.
+  bool paused_ = false;    // Not read from until less is in flight.
+  bool resuming_ = false;  // In the worker's list for resume().
+  bool closing_ = false;   // No more requests; close when the replies are out.
+};
+
+}  // namespace pikaproxy

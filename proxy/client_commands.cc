@@ -1,0 +1,268 @@
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "common/ascii.h"
+#include "common/resp.h"
+#include "proxy/client.h"
+#include "proxy/client_name.h"
+#include "proxy/local_commands.h"
+#include "proxy/socket_options.h"
+#include "proxy/worker.h"
+#include "proxy/worker_manager.h"
+
+namespace pikaproxy {
+namespace {
+
+void client_id(Client& client, const Command&, Arguments) {
+  client.reply(resp::integer(static_cast<int64_t>(client.id())));
+}
+
+void set_name(Client& client, const Command&, Arguments args) {
+  if (!is_client_name(args[2])) {
+    client.reply_error(kBadClientName);
+    return;
+  }
+  client.edit_names().name = args[2];
+  client.reply(resp::kOk);
+}
+
+void get_name(Client& client, const Command&, Arguments) {
+  const std::string& name = client.names().name;
+  client.reply(name.empty() ? std::string(resp::kNull) : resp::bulk(name));
+}
+
+void set_info(Client& client, const Command&, Arguments args) {
+  const bool is_name = equals_ignoring_case(args[2], "LIB-NAME");
+  if (!is_name && !equals_ignoring_case(args[2], "LIB-VER")) {
+    client.reply_error("ERR Unrecognized option '" + std::string(args[2]) + "'");
+    return;
+  }
+  if (!is_client_name(args[3])) {
+    client.reply_error("ERR " + to_lower(args[2]) +
+                       " cannot contain spaces, newlines or special characters.");
+    return;
+  }
+  (is_name ? client.edit_names().lib_name : client.edit_names().lib_version) = args[3];
+  client.reply(resp::kOk);
+}
+
+void info(Client& client, const Command&, Arguments) {
+  client.reply(resp::bulk(client.describe()));
+}
+
+// Which clients a CLIENT LIST or CLIENT KILL means.
+struct Filter {
+  std::set<uint64_t> ids;  // Empty = any.
+  std::optional<std::string> address, local_address, user;
+  std::optional<bool> normal;  // TYPE normal; other types have no clients here.
+  std::optional<uint64_t> age_min_s;
+  uint64_t skip = 0;  // This client is not meant; 0 = none.
+
+  bool matches(const Client& client) const {
+    if (client.id() == skip) return false;
+    if (!ids.empty() && !ids.contains(client.id())) return false;
+    if (normal && !*normal) return false;
+    if (address && *address != peer_name(client.fd())) return false;
+    if (local_address && *local_address != local_name(client.fd())) return false;
+    if (age_min_s && client.age_s() < *age_min_s) return false;
+    const std::string& name = client.names().user;
+    return !user || *user == (name.empty() ? "default" : name);
+  }
+};
+
+bool parse_type(std::string_view text, bool& normal) {
+  normal = equals_ignoring_case(text, "normal");
+  return normal || equals_ignoring_case(text, "master") || equals_ignoring_case(text, "replica") ||
+         equals_ignoring_case(text, "slave") || equals_ignoring_case(text, "pubsub");
+}
+
+void list(Client& client, const Command& command, Arguments args) {
+  Filter filter;
+  if (args.size() > 2 && equals_ignoring_case(args[2], "TYPE")) {
+    bool normal = false;
+    if (args.size() != 4) {
+      client.reply_error("ERR syntax error");
+      return;
+    }
+    if (!parse_type(args[3], normal)) {
+      client.reply_error("ERR Unknown client type '" + std::string(args[3]) + "'");
+      return;
+    }
+    filter.normal = normal;
+  } else if (args.size() > 3 && equals_ignoring_case(args[2], "ID")) {
+    for (const std::string_view text : args.subspan(3)) {
+      int64_t id = 0;
+      if (!parse_integer(text, id) || id < 1) {
+        client.reply_error("ERR Invalid client ID");
+        return;
+      }
+      filter.ids.insert(static_cast<uint64_t>(id));
+    }
+  } else if (args.size() != 2) {
+    client.reply_error("ERR syntax error");
+    return;
+  }
+  client.worker().manager().ask_workers(
+      client, command,
+      [filter](Worker& worker) {
+        std::string lines;
+        worker.for_each_client([&](Client& other) {
+          if (filter.matches(other)) lines += other.describe();
+        });
+        return lines;
+      },
+      [](const std::vector<std::string>& answers) {
+        std::string all;
+        for (const std::string& lines : answers) all += lines;
+        return resp::bulk(all);
+      });
+}
+
+// The filters of the new form of CLIENT KILL; false if the client was told what is wrong.
+bool parse_kill_filters(Client& client, Arguments args, Filter& filter) {
+  filter.skip = client.id();
+  for (size_t i = 2; i < args.size(); i += 2) {
+    const std::string_view value = i + 1 < args.size() ? args[i + 1] : std::string_view();
+    if (i + 1 >= args.size()) {
+      client.reply_error("ERR syntax error");
+      return false;
+    }
+    int64_t number = 0;
+    bool flag = false;
+    if (equals_ignoring_case(args[i], "ID")) {
+      if (!parse_integer(value, number) || number < 1) {
+        client.reply_error("ERR client-id should be greater than 0");
+        return false;
+      }
+      filter.ids = {static_cast<uint64_t>(number)};
+    } else if (equals_ignoring_case(args[i], "MAXAGE")) {
+      if (!parse_integer(value, number) || number < 1) {
+        client.reply_error("ERR maxage should be greater than 0");
+        return false;
+      }
+      filter.age_min_s = static_cast<uint64_t>(number);
+    } else if (equals_ignoring_case(args[i], "TYPE")) {
+      if (!parse_type(value, flag)) {
+        client.reply_error("ERR Unknown client type '" + std::string(value) + "'");
+        return false;
+      }
+      filter.normal = flag;
+    } else if (equals_ignoring_case(args[i], "ADDR")) {
+      filter.address = value;
+    } else if (equals_ignoring_case(args[i], "LADDR")) {
+      filter.local_address = value;
+    } else if (equals_ignoring_case(args[i], "USER")) {
+      filter.user = value;
+    } else if (equals_ignoring_case(args[i], "SKIPME")) {
+      if (equals_ignoring_case(value, "yes")) {
+        filter.skip = client.id();
+      } else if (equals_ignoring_case(value, "no")) {
+        filter.skip = 0;
+      } else {
+        client.reply_error("ERR syntax error");
+        return false;
+      }
+    } else {
+      client.reply_error("ERR syntax error");
+      return false;
+    }
+  }
+  return true;
+}
+
+void kill(Client& client, const Command& command, Arguments args) {
+  Filter filter;
+  const bool old_form = args.size() == 3;
+  if (old_form) {
+    filter.address = args[2];
+  } else if (!parse_kill_filters(client, args, filter)) {
+    return;
+  }
+  const uint64_t self = client.id();
+  client.worker().manager().ask_workers(
+      client, command,
+      [filter, self](Worker& worker) {
+        int64_t killed = 0;
+        worker.for_each_client([&](Client& other) {
+          if (!filter.matches(other)) return;
+          ++killed;
+          if (other.id() == self) {
+            other.close_after_replies();  // It still gets this answer.
+          } else {
+            other.shut(Disconnect::kKilled);
+          }
+        });
+        return std::to_string(killed);
+      },
+      [old_form](const std::vector<std::string>& answers) {
+        int64_t killed = 0;
+        for (const std::string& answer : answers) killed += std::stoll(answer);
+        if (!old_form) return resp::integer(killed);
+        return killed > 0 ? std::string(resp::kOk) : resp::error("ERR No such client");
+      });
+}
+
+void no_evict(Client& client, const Command&, Arguments args) {
+  const bool on = equals_ignoring_case(args[2], "ON");
+  if (!on && !equals_ignoring_case(args[2], "OFF")) {
+    client.reply_error("ERR syntax error");
+    return;
+  }
+  client.session.no_evict = on;
+  client.reply(resp::kOk);
+}
+
+void reply_mode(Client& client, const Command&, Arguments args) {
+  using Replies = Client::Session::Replies;
+  if (equals_ignoring_case(args[2], "ON")) {
+    client.session.replies = Replies::kOn;
+    client.reply(resp::kOk);
+  } else if (equals_ignoring_case(args[2], "OFF")) {
+    client.session.replies = Replies::kOff;
+  } else if (equals_ignoring_case(args[2], "SKIP")) {
+    if (client.session.replies != Replies::kOff) client.session.replies = Replies::kSkipNext;
+  } else {
+    client.reply_error("ERR syntax error");
+  }
+}
+
+void help(Client& client, const Command&, Arguments) {
+  client.reply(
+      help_reply("CLIENT", {"GETNAME",
+                            "    The name of this connection.",
+                            "ID",
+                            "    The number of this connection.",
+                            "INFO",
+                            "    What CLIENT LIST says of this connection.",
+                            "KILL <addr:port>",
+                            "    Close the connection from that address.",
+                            "KILL [ID|ADDR|LADDR|USER|TYPE|MAXAGE <value>] [SKIPME yes|no] ...",
+                            "    Close all connections that match.",
+                            "LIST [TYPE <type>] [ID <id> ...]",
+                            "    The proxy's connections.",
+                            "NO-EVICT ON|OFF",
+                            "    Accepted and shown in CLIENT LIST.",
+                            "REPLY ON|OFF|SKIP",
+                            "    Whether this connection gets replies.",
+                            "SETINFO LIB-NAME|LIB-VER <value>",
+                            "    Tell which library is in use.",
+                            "SETNAME <name>",
+                            "    Name this connection."}));
+}
+
+constexpr LocalEntry kEntries[] = {
+    {"client|id", client_id},     {"client|setname", set_name},  {"client|getname", get_name},
+    {"client|setinfo", set_info}, {"client|info", info},         {"client|list", list},
+    {"client|kill", kill},        {"client|no-evict", no_evict}, {"client|reply", reply_mode},
+    {"client|help", help},
+};
+
+}  // namespace
+
+std::span<const LocalEntry> client_commands() {
+  return kEntries;
+}
+
+}  // namespace pikaproxy

@@ -1,0 +1,165 @@
+#include <charconv>
+#include <optional>
+
+#include "common/ascii.h"
+#include "common/config.h"
+#include "common/reply_framer.h"
+#include "common/resp.h"
+#include "common/version.h"
+#include "proxy/client.h"
+#include "proxy/client_name.h"
+#include "proxy/credentials.h"
+#include "proxy/local_commands.h"
+#include "proxy/worker.h"
+
+namespace pikaproxy {
+namespace {
+
+// AUTH, or the AUTH part of HELLO. The text of an error, or nothing.
+std::string_view log_in(Client& client, std::string_view user, std::string_view password) {
+  const std::optional<Identity> identity =
+      check_credentials(client.worker().config(), user, password);
+  if (!identity) return "WRONGPASS invalid username-password pair or user is disabled.";
+  client.session.authenticated = true;
+  client.session.admin = identity->admin;
+  if (!identity->name.empty() || !client.names().user.empty()) {
+    client.edit_names().user = identity->name;
+  }
+  return {};
+}
+
+void auth(Client& client, const Command&, Arguments args) {
+  if (args.size() > 3) {
+    client.reply_error("ERR syntax error");
+    return;
+  }
+  if (args.size() == 2 && !needs_credentials(client.worker().config())) {
+    client.reply_error(
+        "ERR AUTH <password> called without any password configured for the default user. Are you "
+        "sure your configuration is correct?");
+    return;
+  }
+  const std::string_view user = args.size() == 3 ? args[1] : "default";
+  const std::string_view error = log_in(client, user, args.back());
+  if (error.empty()) {
+    client.reply(resp::kOk);
+  } else {
+    client.reply_error(error);
+  }
+}
+
+void hello(Client& client, const Command&, Arguments args) {
+  size_t next = 1;
+  if (args.size() > 1) {
+    int64_t version = 0;
+    if (!parse_integer(args[1], version)) {
+      client.reply_error("ERR Protocol version is not an integer or out of range");
+      return;
+    }
+    if (version != 2) {
+      client.reply_error("NOPROTO unsupported protocol version");
+      return;
+    }
+    next = 2;
+  }
+  std::string_view name;
+  bool has_name = false;
+  while (next < args.size()) {
+    if (equals_ignoring_case(args[next], "AUTH") && next + 2 < args.size()) {
+      const std::string_view error = log_in(client, args[next + 1], args[next + 2]);
+      if (!error.empty()) {
+        client.reply_error(error);
+        return;
+      }
+      next += 3;
+    } else if (equals_ignoring_case(args[next], "SETNAME") && next + 1 < args.size()) {
+      name = args[next + 1];
+      has_name = true;
+      next += 2;
+    } else {
+      client.reply_error("ERR Syntax error in HELLO option '" + std::string(args[next]) + "'");
+      return;
+    }
+  }
+  if (!client.session.authenticated) {
+    client.reply_error(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+        "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+        "RESP protocol version at the same time");
+    return;
+  }
+  if (has_name) {
+    if (!is_client_name(name)) {
+      client.reply_error(kBadClientName);
+      return;
+    }
+    client.edit_names().name = name;
+  }
+  std::string out;
+  resp::append_array(out, 14);
+  resp::append_bulk(out, "server");
+  resp::append_bulk(out, "redis");
+  resp::append_bulk(out, "version");
+  resp::append_bulk(out, kRedisVersion);
+  resp::append_bulk(out, "proto");
+  resp::append_integer(out, 2);
+  resp::append_bulk(out, "id");
+  resp::append_integer(out, static_cast<int64_t>(client.id()));
+  resp::append_bulk(out, "mode");
+  resp::append_bulk(out, "standalone");
+  resp::append_bulk(out, "role");
+  resp::append_bulk(out, "master");
+  resp::append_bulk(out, "modules");
+  resp::append_array(out, 0);
+  client.reply(out);
+}
+
+void ping(Client& client, const Command& command, Arguments args) {
+  if (args.size() > 2) {
+    client.reply_error("ERR wrong number of arguments for '" + std::string(command.name) +
+                       "' command");
+  } else if (args.size() == 2) {
+    client.reply(resp::bulk(args[1]));
+  } else {
+    client.reply("+PONG\r\n");
+  }
+}
+
+void echo(Client& client, const Command&, Arguments args) {
+  client.reply(resp::bulk(args[1]));
+}
+
+void quit(Client& client, const Command&, Arguments) {
+  client.reply(resp::kOk);
+  client.close_after_replies();
+}
+
+void reset(Client& client, const Command&, Arguments) {
+  client.reset_session();
+  client.reply("+RESET\r\n");
+}
+
+void select(Client& client, const Command&, Arguments args) {
+  int64_t db = 0;
+  if (!parse_integer(args[1], db)) {
+    client.reply_error("ERR value is not an integer or out of range");
+  } else if (db < 0 || db >= client.worker().config().proxy.databases) {
+    client.reply_error("ERR DB index is out of range");
+  } else {
+    client.session.db = static_cast<uint32_t>(db);
+    client.reply(resp::kOk);
+  }
+}
+
+constexpr LocalEntry kEntries[] = {
+    {"auth", auth}, {"hello", hello}, {"ping", ping},     {"echo", echo},
+    {"quit", quit}, {"reset", reset}, {"select", select},
+};
+
+}  // namespace
+
+std::span<const LocalEntry> connection_commands() {
+  return kEntries;
+}
+
+}  // namespace pikaproxy

@@ -1,0 +1,635 @@
+#include "proxy/dispatcher.h"
+
+#include <algorithm>
+#include <cassert>
+#include <charconv>
+#include <cstdlib>
+
+#include "common/ascii.h"
+#include "common/reply_framer.h"
+#include "common/resp.h"
+#include "common/slot.h"
+#include "proxy/local_commands.h"
+#include "proxy/script_cache.h"
+#include "proxy/worker.h"
+#include "proxy/worker_manager.h"
+
+namespace pikaproxy {
+namespace {
+
+constexpr std::string_view kCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
+constexpr size_t kGatheringsKept = 256;
+// Redis cuts what it repeats of an unknown command at these.
+constexpr size_t kEchoedNameMax = 128;
+constexpr size_t kEchoedArgsMax = 128;
+
+size_t decimal_digits(size_t value) {
+  size_t digits = 1;
+  while (value >= 10) {
+    value /= 10;
+    ++digits;
+  }
+  return digits;
+}
+
+// The bytes "$<length>\r\n<argument>\r\n" that an argument of a RESP request is a view into.
+std::string_view encoded_argument(std::string_view arg) {
+  const size_t header = 3 + decimal_digits(arg.size());
+  return {arg.data() - header, header + arg.size() + 2};
+}
+
+std::string unknown_command(Arguments args) {
+  std::string text = "ERR unknown command '" + std::string(args[0].substr(0, kEchoedNameMax)) +
+                     "', with args beginning with: ";
+  size_t echoed = 0;
+  for (size_t i = 1; i < args.size() && echoed < kEchoedArgsMax; ++i) {
+    const std::string_view part = args[i].substr(0, kEchoedArgsMax - echoed);
+    text += '\'';
+    text += part;
+    text += "' ";
+    echoed += part.size() + 3;
+  }
+  return text;
+}
+
+}  // namespace
+
+Dispatcher::~Dispatcher() = default;
+
+void Dispatcher::dispatch(Client& client, RequestParser& parser, std::string_view raw) {
+  using Replies = Client::Session::Replies;
+  const bool skip = client.session.replies == Replies::kSkipNext;
+  if (skip) client.session.replies = Replies::kSkipThis;
+  check_and_run(client, parser, raw);
+  if (skip && client.session.replies == Replies::kSkipThis) client.session.replies = Replies::kOn;
+}
+
+void Dispatcher::check_and_run(Client& client, RequestParser& parser, std::string_view raw) {
+  Arguments args = parser.args();
+  const Command* command = find_command(args[0]);
+  if (command == nullptr) {
+    worker_.stats().unknown_commands.add();
+    if (equals_ignoring_case(args[0], "host:") || equals_ignoring_case(args[0], "post")) {
+      // A browser or a forged form, not a Redis client.
+      client.shut(Disconnect::kProtocol);
+      return;
+    }
+    client.reply_error(unknown_command(args));
+    return;
+  }
+  if (!command->subcommands.empty() && args.size() >= 2) {
+    const Command* subcommand = find_subcommand(*command, args[1]);
+    if (subcommand == nullptr) {
+      client.reply_error("ERR unknown subcommand '" +
+                         std::string(args[1].substr(0, kEchoedNameMax)) + "'. Try " +
+                         to_upper(command->name) + " HELP.");
+      return;
+    }
+    command = subcommand;
+  }
+  if (!arity_fits(*command, args.size())) {
+    client.reply_error("ERR wrong number of arguments for '" + std::string(command->name) +
+                       "' command");
+    return;
+  }
+  if (!client.session.authenticated && (command->flags & kFlagNoAuth) == 0) {
+    client.reply_error("NOAUTH Authentication required.");
+    return;
+  }
+  if (command->proxy_admin && !client.session.admin) {
+    client.reply_error("NOPERM User " + client.names().user + " has no permissions to run the '" +
+                       std::string(command->name) + "' command");
+    return;
+  }
+  client.note_command(*command);
+  if (parser.is_inline()) {
+    encoded_.clear();
+    resp::append_array(encoded_, static_cast<int64_t>(args.size()));
+    for (const std::string_view arg : args) resp::append_bulk(encoded_, arg);
+    // The copies' addresses are known only now that the string does not grow any more.
+    encoded_args_.clear();
+    size_t at = encoded_.find('\n') + 1;
+    for (const std::string_view arg : args) {
+      at += 3 + decimal_digits(arg.size());
+      encoded_args_.emplace_back(encoded_.data() + at, arg.size());
+      at += arg.size() + 2;
+    }
+    args = encoded_args_;
+    raw = encoded_;
+  }
+  Request request{client, *command, args, raw};
+  run(request);
+}
+
+void Dispatcher::run(Request& request) {
+  const CommandAction action = request.command.action;
+  if (action == CommandAction::kLocal) {
+    WorkerStats::PerCommand& counters = worker_.stats().commands[request.command.index];
+    counters.calls.add();
+    run_local_command(request.client, request.command, request.args);
+    return;
+  }
+  if (worker_.memory_full() && action != CommandAction::kRefuse) {
+    worker_.stats().refused_memory.add();
+    request.client.reply_error(
+        "OOM the proxy holds as many bytes as it may (proxy.memory_max); try again later");
+    return;
+  }
+  using Kind = Gathering::Kind;
+  switch (action) {
+    case CommandAction::kForward:
+      forward(request);
+      break;
+    case CommandAction::kForwardAnyGroup:
+      forward_to_any(request);
+      break;
+    case CommandAction::kSplitMget:
+      split(request, Kind::kMget, 1);
+      break;
+    case CommandAction::kSplitMset:
+      split(request, Kind::kAllOk, 2);
+      break;
+    case CommandAction::kSplitSum:
+      split(request, Kind::kSum, 1);
+      break;
+    case CommandAction::kFanOutSum:
+      fan_out(request, Kind::kSum);
+      break;
+    case CommandAction::kFanOutConcat:
+      fan_out(request, Kind::kConcat);
+      break;
+    case CommandAction::kFanOutAllOk:
+      fan_out(request, Kind::kAllOk);
+      break;
+    case CommandAction::kFanOutAnyOk:
+      fan_out(request, Kind::kAnyOk);
+      break;
+    case CommandAction::kRandomKey:
+      random_key(request);
+      break;
+    case CommandAction::kScan:
+      scan(request);
+      break;
+    case CommandAction::kScriptLoad:
+      script_load(request);
+      break;
+    case CommandAction::kScriptExists:
+      fan_out(request, Kind::kScriptExists);
+      break;
+    case CommandAction::kScriptFlush:
+      worker_.manager().scripts().clear();
+      fan_out(request, Kind::kAllOk);
+      break;
+    case CommandAction::kEval:
+      eval(request);
+      break;
+    case CommandAction::kRefuse:
+      request.client.reply_error("ERR " + std::string(request.command.refusal));
+      break;
+    case CommandAction::kLocal:
+      break;
+  }
+}
+
+// ---- To one group -------------------------------------------------------------------------------
+
+void Dispatcher::forward(Request& request) {
+  GroupIndex group = kNoGroup;
+  if (request.command.single_key != 0) {
+    // Every command with one key at a fixed place: nearly all traffic.
+    const Place place = worker_.topology().router->place(request.args[request.command.single_key]);
+    group = place.group;
+    if (group == kNoGroup) {
+      request.client.reply_error("CLUSTERDOWN slot " + std::to_string(place.unit) +
+                                 " is not assigned");
+      return;
+    }
+  } else if (!place_keys(request, group)) {
+    return;
+  }
+  forward_to(request, group);
+}
+
+bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
+  if (has_block_option(request.command, request.args)) {
+    request.client.reply_error("ERR BLOCK is not supported by this proxy: a waiting " +
+                               to_upper(request.command.name) +
+                               " would hold up the connection to the server; poll without BLOCK");
+    return false;
+  }
+  std::string_view error;
+  if (!find_keys(request.command, request.args, positions_, error)) {
+    request.client.reply_error("ERR " + std::string(error));
+    return false;
+  }
+  const Topology& topology = worker_.topology();
+  if (positions_.empty()) {
+    // A script or function without keys: any server can run it, but always the same one does.
+    if (topology.serving_groups.empty()) {
+      request.client.reply_error("CLUSTERDOWN no slot is assigned");
+      return false;
+    }
+    group = topology.serving_groups.front();
+    return true;
+  }
+  const Place place = topology.router->place(request.args[positions_[0]]);
+  for (size_t i = 1; i < positions_.size(); ++i) {
+    if (topology.router->place(request.args[positions_[i]]).unit != place.unit) {
+      worker_.stats().crossslot.add();
+      request.client.reply_error(kCrossSlot);
+      return false;
+    }
+  }
+  if (place.group == kNoGroup) {
+    request.client.reply_error("CLUSTERDOWN slot " + std::to_string(place.unit) +
+                               " is not assigned");
+    return false;
+  }
+  group = place.group;
+  return !request.command.name.starts_with("sort") || is_sort_pattern_local(request, place);
+}
+
+bool Dispatcher::is_sort_pattern_local(Request& request, Place place) {
+  // Keys made from a pattern lie in the request's slot only if the pattern has that slot's hash tag
+  // and the "*" stands outside of it. Source: Redis sort.c (patternHashSlot) and its error texts.
+  for (size_t i = 2; i + 1 < request.args.size(); ++i) {
+    const bool is_by = equals_ignoring_case(request.args[i], "BY");
+    if (!is_by && !equals_ignoring_case(request.args[i], "GET")) continue;
+    const std::string_view pattern = request.args[++i];
+    if (pattern.find('*') == std::string_view::npos) continue;
+    const std::string_view tag = hash_part(pattern);
+    const bool local = tag.size() != pattern.size() && tag.find('*') == std::string_view::npos &&
+                       worker_.topology().router->place(pattern).unit == place.unit;
+    if (local) continue;
+    request.client.reply_error(
+        std::string("ERR ") + (is_by ? "BY" : "GET") +
+        " option of SORT denied in cluster mode when keys formed by the pattern may be in different"
+        " slots.");
+    return false;
+  }
+  return true;
+}
+
+void Dispatcher::forward_to(Request& request, GroupIndex group) {
+  Backend& backend = worker_.backends().get(group, request.client.session.db);
+  Task* task = request.client.add_task(request.command, request.raw);
+  if (!backend.accept(task, request.raw.size())) return;
+  size_t capacity = 0;
+  if (char* memory = request.client.take_request_memory(request.raw, capacity)) {
+    backend.write_own(memory, 0, request.raw.size(), capacity);
+  } else {
+    backend.write(request.raw);
+  }
+}
+
+void Dispatcher::forward_to_any(Request& request) {
+  const Topology& topology = worker_.topology();
+  for (const GroupIndex group : topology.serving_groups) {
+    if (worker_.backends().get(group, request.client.session.db).is_reachable()) {
+      forward_to(request, group);
+      return;
+    }
+  }
+  if (topology.serving_groups.empty()) {
+    request.client.reply_error("CLUSTERDOWN no slot is assigned");
+  } else {
+    forward_to(request, topology.serving_groups.front());
+  }
+}
+
+// ---- To several groups --------------------------------------------------------------------------
+
+Gathering& Dispatcher::start_gathering(Request& request, Gathering::Kind kind) {
+  std::unique_ptr<Gathering> gathering;
+  if (free_gatherings_.empty()) {
+    gathering = std::make_unique<Gathering>();
+  } else {
+    gathering = std::move(free_gatherings_.back());
+    free_gatherings_.pop_back();
+  }
+  gathering->kind = kind;
+  gathering->parent = request.client.add_task(request.command, request.raw);
+  gathering->db = request.client.session.db;
+  return *gathering.release();  // Owned by itself until finish().
+}
+
+Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size,
+                           Backend*& backend) {
+  Task* part = worker_.tasks().take();
+  part->gathering = &gathering;
+  part->command = gathering.parent->command;
+  part->started = worker_.loop().now();
+  part->prefix_size = 0;
+  gathering.parts.push_back(part);
+  ++gathering.outstanding;
+  backend = &worker_.backends().get(group, gathering.db);
+  return backend->accept(part, size) ? part : nullptr;
+}
+
+void Dispatcher::send_part(Gathering& gathering, GroupIndex group, std::string_view request) {
+  Backend* backend = nullptr;
+  if (add_part(gathering, group, request.size(), backend) != nullptr) backend->write(request);
+}
+
+void Dispatcher::release(Gathering& gathering) {
+  if (--gathering.outstanding == 0) gathered(gathering);
+}
+
+void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
+  Ticks server_time = 0;
+  for (Task* part : gathering.parts) {
+    server_time = std::max(server_time, part->server_time);
+    worker_.free(part);
+  }
+  Task* parent = gathering.parent;
+  parent->server_time = server_time;
+  gathering.parts.clear();
+  gathering.part_of_key.clear();
+  gathering.groups_left.clear();
+  gathering.request.clear();
+  gathering.repaired = false;
+  std::unique_ptr<Gathering> owned(&gathering);
+  if (free_gatherings_.size() < kGatheringsKept) free_gatherings_.push_back(std::move(owned));
+  worker_.complete(parent, reply);
+}
+
+void Dispatcher::gathered(Gathering& gathering) {
+  switch (gathering.kind) {
+    case Gathering::Kind::kScan:
+      gathered_scan(gathering);
+      return;
+    case Gathering::Kind::kRandomKey:
+      gathered_random_key(gathering);
+      return;
+    case Gathering::Kind::kEvalsha:
+      gathered_evalsha(gathering);
+      return;
+    default:
+      scratch_.clear();
+      merge_replies(gathering, scratch_);
+      finish(gathering, scratch_);
+  }
+}
+
+void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_key) {
+  const Topology& topology = worker_.topology();
+  const size_t keys = (request.args.size() - 1) / args_per_key;
+  if (keys * args_per_key + 1 != request.args.size()) {
+    request.client.reply_error("ERR wrong number of arguments for '" +
+                               std::string(request.command.name) + "' command");
+    return;
+  }
+  key_groups_.clear();
+  bool one_group = true;
+  for (size_t key = 0; key < keys; ++key) {
+    const Place place = topology.router->place(request.args[1 + key * args_per_key]);
+    if (place.group == kNoGroup) {
+      request.client.reply_error("CLUSTERDOWN slot " + std::to_string(place.unit) +
+                                 " is not assigned");
+      return;
+    }
+    key_groups_.push_back(place.group);
+    one_group = one_group && place.group == key_groups_.front();
+  }
+  if (one_group) {
+    forward_to(request, key_groups_.front());
+    return;
+  }
+
+  // The length of a group's request comes before its keys, so they are counted first.
+  shares_.clear();
+  share_of_group_.assign(topology.groups.size(), kNoGroup);
+  for (const GroupIndex group : key_groups_) {
+    uint16_t& share = share_of_group_[group];
+    if (share == kNoGroup) {
+      share = static_cast<uint16_t>(shares_.size());
+      shares_.push_back({group, 0, nullptr});
+    }
+    ++shares_[share].keys;
+  }
+  Gathering& gathering = start_gathering(request, kind);
+  hold(gathering);
+  const std::string_view name = encoded_argument(request.args[0]);
+  for (Share& share : shares_) {
+    if (add_part(gathering, share.group, request.raw.size(), share.backend) == nullptr) {
+      share.backend = nullptr;
+      continue;
+    }
+    scratch_.clear();
+    resp::append_array(scratch_, static_cast<int64_t>(1 + share.keys * args_per_key));
+    scratch_ += name;
+    share.backend->write(scratch_);
+  }
+  // Each group has a connection of its own, so their requests can be written side by side.
+  for (size_t key = 0; key < keys; ++key) {
+    const uint16_t share = share_of_group_[key_groups_[key]];
+    if (kind == Gathering::Kind::kMget) gathering.part_of_key.push_back(share);
+    if (shares_[share].backend == nullptr) continue;
+    const std::string_view first = encoded_argument(request.args[1 + key * args_per_key]);
+    const std::string_view last = encoded_argument(request.args[(key + 1) * args_per_key]);
+    shares_[share].backend->write(
+        {first.data(), static_cast<size_t>(last.data() + last.size() - first.data())});
+  }
+  release(gathering);
+}
+
+void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
+  const Topology& topology = worker_.topology();
+  if (topology.serving_groups.empty()) {
+    request.client.reply_error("CLUSTERDOWN no slot is assigned");
+    return;
+  }
+  if (topology.serving_groups.size() == 1) {
+    forward_to(request, topology.serving_groups.front());
+    return;
+  }
+  Gathering& gathering = start_gathering(request, kind);
+  hold(gathering);
+  for (const GroupIndex group : topology.serving_groups) send_part(gathering, group, request.raw);
+  release(gathering);
+}
+
+// ---- SCAN and RANDOMKEY -------------------------------------------------------------------------
+
+void Dispatcher::scan(Request& request) {
+  const Topology& topology = worker_.topology();
+  uint64_t cursor = 0;
+  const std::string_view text = request.args[1];
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), cursor);
+  if (ec != std::errc() || end != text.data() + text.size()) {
+    request.client.reply_error("ERR invalid cursor");
+    return;
+  }
+  if (topology.serving_groups.empty()) {
+    request.client.reply_error("CLUSTERDOWN no slot is assigned");
+    return;
+  }
+  const auto position = static_cast<size_t>(cursor % kScanGroups);
+  if (position >= topology.serving_groups.size()) {
+    // A group that is gone since: its keys are elsewhere now, and there is nothing left to scan.
+    request.client.reply("*2\r\n$1\r\n0\r\n*0\r\n");
+    return;
+  }
+  Gathering& gathering = start_gathering(request, Gathering::Kind::kScan);
+  gathering.group = static_cast<GroupIndex>(position);
+  scratch_.clear();
+  resp::append_array(scratch_, static_cast<int64_t>(request.args.size()));
+  resp::append_bulk(scratch_, "SCAN");
+  resp::append_bulk(scratch_, std::to_string(cursor / kScanGroups));
+  for (const std::string_view arg : request.args.subspan(2)) resp::append_bulk(scratch_, arg);
+  hold(gathering);
+  send_part(gathering, topology.serving_groups[position], scratch_);
+  release(gathering);
+}
+
+void Dispatcher::gathered_scan(Gathering& gathering) {
+  const std::string_view reply = gathering.parts.front()->reply.view();
+  ReplyCursor elements(reply);
+  uint64_t cursor = 0;
+  if (elements.enter() == 2) {
+    const std::string_view text = reply_text(elements.next());
+    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), cursor);
+    if (ec == std::errc() && end == text.data() + text.size()) {
+      const size_t groups = worker_.topology().serving_groups.size();
+      const size_t group = gathering.group;
+      if (cursor != 0) {
+        cursor = cursor * kScanGroups + group;
+      } else if (group + 1 < groups) {
+        cursor = group + 1;
+      }
+      const std::string_view keys = elements.next();
+      scratch_.clear();
+      resp::append_array(scratch_, 2);
+      resp::append_bulk(scratch_, std::to_string(cursor));
+      scratch_ += keys;
+      finish(gathering, scratch_);
+      return;
+    }
+  }
+  scratch_ = reply.starts_with('-') ? std::string(reply)
+                                    : resp::error("ERR a server's reply to SCAN is malformed");
+  finish(gathering, scratch_);
+}
+
+void Dispatcher::random_key(Request& request) {
+  const Topology& topology = worker_.topology();
+  if (topology.serving_groups.empty()) {
+    request.client.reply_error("CLUSTERDOWN no slot is assigned");
+    return;
+  }
+  Gathering& gathering = start_gathering(request, Gathering::Kind::kRandomKey);
+  gathering.groups_left = topology.serving_groups;
+  std::shuffle(gathering.groups_left.begin(), gathering.groups_left.end(), random_);
+  const GroupIndex first = gathering.groups_left.back();
+  gathering.groups_left.pop_back();
+  hold(gathering);
+  send_part(gathering, first, request.raw);
+  release(gathering);
+}
+
+void Dispatcher::gathered_random_key(Gathering& gathering) {
+  const std::string_view reply = gathering.parts.back()->reply.view();
+  const bool is_empty = reply == resp::kNull;
+  if (!is_empty || gathering.groups_left.empty()) {
+    scratch_ = reply;
+    finish(gathering, scratch_);
+    return;
+  }
+  const GroupIndex next = gathering.groups_left.back();
+  gathering.groups_left.pop_back();
+  if (next >= worker_.topology().groups.size()) {
+    finish(gathering, resp::kNull);
+    return;
+  }
+  hold(gathering);
+  send_part(gathering, next, "*1\r\n$9\r\nRANDOMKEY\r\n");
+  release(gathering);
+}
+
+// ---- Scripts ------------------------------------------------------------------------------------
+//
+// A script lives at every server that ran it, but clients expect EVALSHA to work once SCRIPT LOAD
+// or EVAL did. The proxy keeps the bodies it has seen. Before the first EVALSHA of a script on a
+// connection it sends SCRIPT LOAD ahead on the same connection, so that order is kept; should the
+// server have lost the script since, NOSCRIPT is answered by sending the script itself.
+
+void Dispatcher::script_load(Request& request) {
+  worker_.manager().scripts().add(request.args[2]);
+  fan_out(request, Gathering::Kind::kAllOk);
+}
+
+void Dispatcher::eval(Request& request) {
+  GroupIndex group = kNoGroup;
+  if (!place_keys(request, group)) return;
+  ScriptCache& scripts = worker_.manager().scripts();
+  const bool by_sha = request.command.name.starts_with("evalsha");
+  if (!by_sha) {
+    scripts.add(request.args[1]);
+    forward_to(request, group);
+    return;
+  }
+  const std::string sha = ScriptCache::normalize(request.args[1]);
+  if (scripts.find(sha) == nullptr) {
+    forward_to(request, group);
+    return;
+  }
+  Backend& backend = worker_.backends().get(group, request.client.session.db);
+  Gathering& gathering = start_gathering(request, Gathering::Kind::kEvalsha);
+  gathering.group = group;
+  gathering.request = request.raw;
+  hold(gathering);
+  load_script_first(backend, sha);
+  send_part(gathering, group, request.raw);
+  release(gathering);
+}
+
+void Dispatcher::load_script_first(Backend& backend, std::string_view sha) {
+  const std::string name(sha);
+  if (backend.has_script(name)) return;
+  const std::shared_ptr<const std::string> body = worker_.manager().scripts().find(name);
+  if (body == nullptr) return;
+  // Nobody waits for this reply: a task without a client.
+  Task* task = worker_.tasks().take();
+  task->command = find_subcommand(*find_command("script"), "load");
+  task->started = worker_.loop().now();
+  task->prefix_size = 0;
+  std::string load;
+  resp::append_array(load, 3);
+  resp::append_bulk(load, "SCRIPT");
+  resp::append_bulk(load, "LOAD");
+  resp::append_bulk(load, *body);
+  if (!backend.accept(task, load.size())) return;
+  backend.write(load);
+  backend.add_script(name);
+}
+
+void Dispatcher::gathered_evalsha(Gathering& gathering) {
+  const std::string_view reply = gathering.parts.back()->reply.view();
+  if (!gathering.repaired && reply.starts_with("-NOSCRIPT") &&
+      gathering.group < worker_.topology().groups.size()) {
+    RequestParser parser;
+    RequestProgress progress;
+    parser.parse(gathering.request, progress, RequestLimits{});
+    const Arguments args = parser.args();
+    const std::string sha = ScriptCache::normalize(args[1]);
+    const std::shared_ptr<const std::string> body = worker_.manager().scripts().find(sha);
+    if (body != nullptr) {
+      gathering.repaired = true;
+      worker_.backends().get(gathering.group, gathering.db).forget_script(sha);
+      // EVALSHA -> EVAL, EVALSHA_RO -> EVAL_RO; the arguments stay.
+      std::string again;
+      resp::append_array(again, static_cast<int64_t>(args.size()));
+      resp::append_bulk(again, args[0].size() > 7 ? "EVAL_RO" : "EVAL");
+      resp::append_bulk(again, *body);
+      for (const std::string_view arg : args.subspan(2)) resp::append_bulk(again, arg);
+      hold(gathering);
+      send_part(gathering, gathering.group, again);
+      release(gathering);
+      return;
+    }
+  }
+  scratch_ = reply;
+  finish(gathering, scratch_);
+}
+
+}  // namespace pikaproxy

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/command_table.h"
+#include "common/request_parser.h"
+#include "proxy/gathering.h"
+#include "proxy/router.h"
+
+namespace pikaproxy {
+
+class Backend;
+class Client;
+class Worker;
+
+// Decides what becomes of a request: checks it as Redis would, then answers it, forwards it to the
+// group its keys live in, or splits it over groups. One per worker, its thread only.
+class Dispatcher {
+ public:
+  explicit Dispatcher(Worker& worker) noexcept : worker_(worker) {}
+  ~Dispatcher();
+  Dispatcher(const Dispatcher&) = delete;
+  Dispatcher& operator=(const Dispatcher&) = delete;
+
+  // The request that `parser` found, whose bytes are `raw`.
+  void dispatch(Client& client, RequestParser& parser, std::string_view raw);
+
+  // All parts of a gathering have their replies.
+  void gathered(Gathering& gathering);
+
+ private:
+  struct Request {
+    Client& client;
+    const Command& command;
+    Arguments args;
+    std::string_view raw;  // RESP, also where the client sent an inline command.
+  };
+
+  void check_and_run(Client& client, RequestParser& parser, std::string_view raw);
+  void run(Request& request);
+  void forward(Request& request);
+  void forward_to(Request& request, GroupIndex group);
+  void forward_to_any(Request& request);
+  void split(Request& request, Gathering::Kind kind, size_t args_per_key);
+  void fan_out(Request& request, Gathering::Kind kind);
+  void scan(Request& request);
+  void random_key(Request& request);
+  void eval(Request& request);
+  void script_load(Request& request);
+
+  // Where all of the request's keys live; false if the request was answered with an error.
+  bool place_keys(Request& request, GroupIndex& group);
+  bool is_sort_pattern_local(Request& request, Place place);
+
+  Gathering& start_gathering(Request& request, Gathering::Kind kind);
+  // A new part for that group; null if it was answered with an error at once. The part counts as
+  // outstanding from here on.
+  Task* add_part(Gathering& gathering, GroupIndex group, uint64_t size, Backend*& backend);
+  void send_part(Gathering& gathering, GroupIndex group, std::string_view request);
+  // Parts are being added: replies that come meanwhile must not end the gathering.
+  void hold(Gathering& gathering) noexcept { ++gathering.outstanding; }
+  void release(Gathering& gathering);
+  void finish(Gathering& gathering, std::string_view reply);
+
+  void gathered_scan(Gathering& gathering);
+  void gathered_random_key(Gathering& gathering);
+  void gathered_evalsha(Gathering& gathering);
+  // Has the server load a script it may not know before an EVALSHA gets there.
+  void load_script_first(Backend& backend, std::string_view sha);
+
+  // What one group gets of a split request.
+  struct Share {
+    GroupIndex group;
+    uint32_t keys;
+    Backend* backend;  // Null if it refused.
+  };
+
+  Worker& worker_;
+  std::string encoded_;                         // An inline command as RESP.
+  std::vector<std::string_view> encoded_args_;  // Its arguments.
+  std::string scratch_;                         // Merged replies, rewritten requests.
+  std::vector<uint32_t> positions_;             // Of a request's keys.
+  std::vector<GroupIndex> key_groups_;          // Their groups.
+  std::vector<uint16_t> share_of_group_;
+  std::vector<Share> shares_;
+  std::minstd_rand random_{std::random_device{}()};
+  std::vector<std::unique_ptr<Gathering>> free_gatherings_;
+};
+
+}  // namespace pikaproxy

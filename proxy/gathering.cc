@@ -1,0 +1,135 @@
+#include "proxy/gathering.h"
+
+#include "common/reply_framer.h"
+#include "common/resp.h"
+
+namespace pikaproxy {
+namespace {
+
+constexpr std::string_view kUnexpected =
+    "-ERR a server's reply has another form than this command's replies have\r\n";
+
+bool is_error(std::string_view reply) {
+  return reply.starts_with('-');
+}
+
+const Task* first_error(const Gathering& gathering) {
+  for (const Task* part : gathering.parts) {
+    if (is_error(part->reply.view())) return part;
+  }
+  return nullptr;
+}
+
+void merge_mget(const Gathering& gathering, std::string& out) {
+  std::vector<ReplyCursor> cursors;
+  cursors.reserve(gathering.parts.size());
+  size_t bytes = 32;
+  for (const Task* part : gathering.parts) {
+    bytes += part->reply.size();
+    if (cursors.emplace_back(part->reply.view()).enter() < 0) {
+      out += kUnexpected;
+      return;
+    }
+  }
+  const size_t start = out.size();
+  out.reserve(start + bytes);
+  resp::append_array(out, static_cast<int64_t>(gathering.part_of_key.size()));
+  for (const uint16_t part : gathering.part_of_key) {
+    const std::string_view value = cursors[part].next();
+    if (value.empty()) {
+      out.resize(start);
+      out += kUnexpected;
+      return;
+    }
+    out += value;
+  }
+}
+
+void merge_sum(const Gathering& gathering, std::string& out) {
+  int64_t sum = 0;
+  for (const Task* part : gathering.parts) {
+    int64_t value = 0;
+    if (!reply_integer(part->reply.view(), value)) {
+      out += kUnexpected;
+      return;
+    }
+    sum += value;
+  }
+  resp::append_integer(out, sum);
+}
+
+void merge_concat(const Gathering& gathering, std::string& out) {
+  int64_t elements = 0;
+  std::vector<std::string_view> bodies;
+  for (const Task* part : gathering.parts) {
+    const std::string_view reply = part->reply.view();
+    ReplyCursor cursor(reply);
+    const int64_t length = cursor.enter();
+    if (length < 0) {
+      out += kUnexpected;
+      return;
+    }
+    elements += length;
+    bodies.push_back(reply.substr(reply.find("\r\n") + 2));
+  }
+  resp::append_array(out, elements);
+  for (const std::string_view body : bodies) out += body;
+}
+
+void merge_script_exists(const Gathering& gathering, std::string& out) {
+  std::vector<int64_t> everywhere;
+  for (const Task* part : gathering.parts) {
+    ReplyCursor cursor(part->reply.view());
+    const int64_t length = cursor.enter();
+    if (length < 0) {
+      out += kUnexpected;
+      return;
+    }
+    if (part == gathering.parts.front()) everywhere.assign(static_cast<size_t>(length), 1);
+    if (everywhere.size() != static_cast<size_t>(length)) {
+      out += kUnexpected;
+      return;
+    }
+    for (int64_t& all : everywhere) {
+      int64_t here = 0;
+      if (!reply_integer(cursor.next(), here) || here == 0) all = 0;
+    }
+  }
+  resp::append_array(out, static_cast<int64_t>(everywhere.size()));
+  for (const int64_t all : everywhere) resp::append_integer(out, all);
+}
+
+}  // namespace
+
+void merge_replies(const Gathering& gathering, std::string& out) {
+  if (gathering.kind == Gathering::Kind::kAnyOk) {
+    for (const Task* part : gathering.parts) {
+      if (!is_error(part->reply.view())) {
+        out += part->reply.view();
+        return;
+      }
+    }
+  }
+  if (const Task* failed = first_error(gathering)) {
+    out += failed->reply.view();
+    return;
+  }
+  switch (gathering.kind) {
+    case Gathering::Kind::kMget:
+      merge_mget(gathering, out);
+      break;
+    case Gathering::Kind::kSum:
+      merge_sum(gathering, out);
+      break;
+    case Gathering::Kind::kConcat:
+      merge_concat(gathering, out);
+      break;
+    case Gathering::Kind::kScriptExists:
+      merge_script_exists(gathering, out);
+      break;
+    default:
+      out += gathering.parts.front()->reply.view();
+  }
+}
+
+}  // namespace pikaproxy

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "proxy/router.h"
+#include "proxy/task.h"
+
+namespace pikaproxy {
+
+// A request that became several, or that needs a look at the reply before the client gets it. The
+// parts are Tasks of their own; the last reply that comes in decides what happens next.
+struct Gathering {
+  enum class Kind : uint8_t {
+    kMget,          // Arrays of values, put back into the order of the request's keys.
+    kSum,           // Integers, added.
+    kAllOk,         // Every part must succeed; the first error is the reply.
+    kAnyOk,         // One success is enough.
+    kConcat,        // Arrays, joined.
+    kScriptExists,  // Arrays of 0 and 1: 1 where all parts say so.
+    kScan,          // One part: the cursor in it becomes ours.
+    kRandomKey,     // One part at a time, until a group has a key.
+    kEvalsha,       // One part: NOSCRIPT is repaired once.
+  };
+
+  Kind kind = Kind::kAllOk;
+  Task* parent = nullptr;             // The client's task.
+  uint32_t outstanding = 0;           // Parts without a reply.
+  std::vector<Task*> parts;           // Owned, until the parent is answered.
+  std::vector<uint16_t> part_of_key;  // kMget: which part has the n-th key.
+  uint32_t db = 0;
+  GroupIndex group = 0;                 // kScan, kEvalsha: where the part went.
+  std::vector<GroupIndex> groups_left;  // kRandomKey: not asked yet.
+  std::string request;                  // kEvalsha: the whole request, as RESP.
+  bool repaired = false;                // kEvalsha.
+};
+
+// The client's reply from the parts' replies, all of which are there. Appended to `out`.
+// For the kinds that need nothing but the replies (all but kScan, kRandomKey and kEvalsha).
+void merge_replies(const Gathering& gathering, std::string& out);
+
+// A SCAN cursor of ours holds the server's cursor and the number of the group it belongs to:
+//   cursor = server_cursor * 1024 + group
+// Hence 0 is the start and, as an answer, the end. Groups are few and server cursors are far below
+// 2^54 (they index a hash table), so the product fits.
+inline constexpr uint64_t kScanGroups = 1024;
+
+}  // namespace pikaproxy

@@ -1,0 +1,42 @@
+#include "proxy/local_commands.h"
+
+#include <vector>
+
+#include "common/resp.h"
+#include "proxy/client.h"
+
+namespace pikaproxy {
+namespace {
+
+// By Command::index.
+std::vector<LocalHandler> make_handlers() {
+  std::vector<LocalHandler> handlers(command_count(), nullptr);
+  for (const auto entries : {connection_commands(), client_commands(), server_commands()}) {
+    for (size_t index = 0; index < command_count(); ++index) {
+      for (const LocalEntry& entry : entries) {
+        if (command_at(index).name == entry.name) handlers[index] = entry.handler;
+      }
+    }
+  }
+  return handlers;
+}
+
+}  // namespace
+
+void run_local_command(Client& client, const Command& command, Arguments args) {
+  static const std::vector<LocalHandler> kHandlers = make_handlers();
+  // A test holds that every local command of the table has a handler.
+  kHandlers[command.index](client, command, args);
+}
+
+std::string help_reply(std::string_view container, std::initializer_list<std::string_view> lines) {
+  std::string out;
+  resp::append_array(out, static_cast<int64_t>(lines.size() + 3));
+  resp::append_status(out, std::string(container) + " <subcommand> [<arg> ...]. Subcommands are:");
+  for (const std::string_view line : lines) resp::append_status(out, line);
+  resp::append_status(out, "HELP");
+  resp::append_status(out, "    Print this text.");
+  return out;
+}
+
+}  // namespace pikaproxy

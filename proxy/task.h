@@ -1,0 +1,116 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "common/command_table.h"
+#include "proxy/byte_queue.h"
+#include "proxy/event_loop.h"
+
+namespace pikaproxy {
+
+class Backend;
+class Client;
+struct Gathering;
+
+// Reply bytes that have to wait: for the client's earlier replies, or for the other parts of a
+// split request. Small ones lie in the object.
+class KeptBytes {
+ public:
+  KeptBytes() = default;
+  KeptBytes(const KeptBytes&) = delete;
+  KeptBytes& operator=(const KeptBytes&) = delete;
+
+  void append(BlockPool& pool, std::string_view bytes);
+  void clear(BlockPool& pool) noexcept;
+  std::string_view view() const noexcept { return {heap_ != nullptr ? heap_ : inline_, size_}; }
+  size_t size() const noexcept { return size_; }
+
+ private:
+  static constexpr size_t kInlineBytes = 96;
+
+  char* heap_ = nullptr;
+  size_t size_ = 0;
+  size_t capacity_ = kInlineBytes;
+  char inline_[kInlineBytes];
+};
+
+// One request on its way. It has up to two holders, who both know it by pointer: the client's queue
+// of replies to come, and the backend's queue of requests without a reply. Freed when the last one
+// lets go. Worker's thread only.
+//
+//   client gone first:  the backend still waits for the reply, and then drops it (abandoned)
+//   reply there first:  the task waits in the client's queue until it is the oldest
+struct Task {
+  Task* next_of_client = nullptr;
+  Task* next_of_backend = nullptr;
+  Client* client = nullptr;        // Null for a part of a split request, and when the client left.
+  Gathering* gathering = nullptr;  // Set for a part of a split request.
+  Backend* backend = nullptr;      // Where it was sent last; null if it was answered here.
+  const Command* command = nullptr;
+  Ticks started = 0;      // Request parsed.
+  Ticks sent = 0;         // Handed to the kernel; 0 = not yet.
+  Ticks server_time = 0;  // From sent to answered, when that is over.
+  KeptBytes reply;
+  uint16_t part = 0;       // Which part of its gathering.
+  bool done = false;       // The reply is complete (in `reply`).
+  bool streaming = false;  // The first bytes of the reply went out to the client already.
+  bool silent = false;     // CLIENT REPLY OFF or SKIP: nobody wants the reply.
+  uint8_t prefix_size = 0;
+  char prefix[104];  // The request's first bytes, for SLOWLOG.
+
+  void set_prefix(std::string_view request) noexcept {
+    prefix_size =
+        static_cast<uint8_t>(request.size() < sizeof prefix ? request.size() : sizeof prefix);
+    std::memcpy(prefix, request.data(), prefix_size);
+  }
+};
+
+// Keeps freed tasks for the next request, up to a bound.
+class TaskPool {
+ public:
+  TaskPool() = default;
+  ~TaskPool();
+  TaskPool(const TaskPool&) = delete;
+  TaskPool& operator=(const TaskPool&) = delete;
+
+  Task* take();
+  void give_back(Task* task, BlockPool& pool) noexcept;
+
+ private:
+  Task* free_ = nullptr;
+  size_t count_ = 0;
+};
+
+// First in, first out, linked through one of the task's two links.
+template <Task* Task::*Next>
+class TaskQueue {
+ public:
+  bool empty() const noexcept { return head_ == nullptr; }
+  size_t size() const noexcept { return size_; }
+  Task* front() const noexcept { return head_; }
+  void push(Task* task) noexcept {
+    task->*Next = nullptr;
+    (tail_ == nullptr ? head_ : tail_->*Next) = task;
+    tail_ = task;
+    ++size_;
+  }
+  Task* pop() noexcept {
+    Task* task = head_;
+    head_ = task->*Next;
+    if (head_ == nullptr) tail_ = nullptr;
+    --size_;
+    return task;
+  }
+
+ private:
+  Task* head_ = nullptr;
+  Task* tail_ = nullptr;
+  uint32_t size_ = 0;
+};
+
+using ClientTaskQueue = TaskQueue<&Task::next_of_client>;
+using BackendTaskQueue = TaskQueue<&Task::next_of_backend>;
+
+}  // namespace pikaproxy

@@ -1,0 +1,190 @@
+#include "proxy/worker.h"
+
+#include <algorithm>
+#include <pthread.h>
+#include <unistd.h>
+#include <utility>
+
+#include "common/log.h"
+#include "common/resp.h"
+#include "proxy/worker_manager.h"
+
+namespace pikaproxy {
+namespace {
+
+// How often time-outs are looked for: their precision.
+constexpr Ticks kTickUs = 100'000;
+
+}  // namespace
+
+Worker::Worker(WorkerManager& manager, size_t index, Resolver& resolver,
+               std::shared_ptr<const Config> config, std::shared_ptr<const Topology> topology)
+    : manager_(manager),
+      index_(index),
+      dispatcher_(*this),
+      backends_(*this, resolver),
+      config_(std::move(config)),
+      topology_(std::move(topology)) {
+  slowlog_.configure(config_->slowlog);
+}
+
+Worker::~Worker() {
+  stop();
+}
+
+void Worker::start() {
+  loop_.set_turn_end([this] { end_turn(); });
+  loop_.post([this] {
+    backends_.install(*topology_, config_->proxy.databases);
+    tick();
+  });
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "worker");
+    loop_.run();
+  });
+}
+
+void Worker::stop() {
+  if (!thread_.joinable()) return;
+  loop_.post([this] {
+    for_each_client([](Client& client) { client.shut(Disconnect::kDrain); });
+    backends_.shut();
+  });
+  loop_.stop();
+  thread_.join();
+}
+
+void Worker::add_client(int fd) {
+  loop_.post([this, fd] {
+    auto client = std::make_unique<Client>(*this, manager_.next_client_id());
+    if (drained_ != nullptr || !client->start(fd)) {
+      if (drained_ != nullptr) ::close(fd);
+      manager_.client_gone(*this);
+      return;
+    }
+    stats_.clients.add();
+    stats_.clients_total.add();
+    client->next_ = clients_;
+    if (clients_ != nullptr) clients_->previous_ = client.get();
+    clients_ = client.release();  // Owned by the list from here on.
+  });
+}
+
+void Worker::remove_client(Client* client, Disconnect why) {
+  (client->previous_ != nullptr ? client->previous_->next_ : clients_) = client->next_;
+  if (client->next_ != nullptr) client->next_->previous_ = client->previous_;
+  if (client->resuming_) std::erase(resuming_, client);
+  stats_.clients.subtract();
+  stats_.disconnects[static_cast<size_t>(why)].add();
+  manager_.client_gone(*this);
+  loop_.destroy_later(std::unique_ptr<Stream>(client));
+}
+
+void Worker::for_each_client(const std::function<void(Client&)>& visit) {
+  for (Client* client = clients_; client != nullptr;) {
+    Client* next = client->next_;
+    visit(*client);
+    client = next;
+  }
+}
+
+void Worker::install(std::shared_ptr<const Config> config, std::shared_ptr<const Topology> topology,
+                     std::function<void()> installed) {
+  loop_.post([this, config = std::move(config), topology = std::move(topology),
+              installed = std::move(installed)] {
+    config_ = config;
+    slowlog_.configure(config_->slowlog);
+    if (topology != nullptr) {
+      topology_ = topology;
+      backends_.install(*topology_, config_->proxy.databases);
+    }
+    installed();
+  });
+}
+
+void Worker::drain(std::function<void()> drained) {
+  loop_.post([this, drained = std::move(drained)] {
+    drained_ = drained;
+    for_each_client([](Client& client) { client.close_after_replies(); });
+  });
+}
+
+void Worker::tick() {
+  loop_.add_timer(kTickUs, [this] { tick(); });
+  backends_.check_timeouts();
+  if (now_s() == last_second_) return;
+  last_second_ = now_s();
+  for_each_client([this](Client& client) { client.check_timeouts(last_second_); });
+  parser_.shrink();
+}
+
+void Worker::end_turn() {
+  while (!resuming_.empty()) {
+    std::vector<Client*> clients;
+    clients.swap(resuming_);
+    for (Client* client : clients) {
+      // An earlier one may have closed a later one (CLIENT KILL).
+      if (client->is_open()) client->resume();
+    }
+  }
+  const uint64_t queued = loop_.pool().bytes_in_use();
+  if (queued != stats_.queued_bytes.get()) stats_.queued_bytes.set(queued);
+  memory_full_ = manager_.queued_bytes() > config_->proxy.memory_max;
+  if (drained_ != nullptr && clients_ == nullptr) std::exchange(drained_, [] {})();
+}
+
+void Worker::complete(Task* task, std::string_view piece) {
+  if (task->gathering != nullptr) {
+    task->reply.append(loop_.pool(), piece);
+    task->done = true;
+    Gathering& gathering = *task->gathering;
+    if (--gathering.outstanding == 0) dispatcher_.gathered(gathering);
+    return;
+  }
+  const bool is_error = task->reply.size() == 0 && !task->streaming && piece.starts_with('-');
+  count(*task, is_error);
+  if (task->client == nullptr) {
+    free(task);
+  } else {
+    task->client->complete(task, piece);
+  }
+}
+
+void Worker::fail(Task* task, std::string_view text) {
+  if (task->streaming && task->client != nullptr) {
+    // Half of the reply went out: there is no way to say that the rest will not come.
+    log_warn("server lost in mid-reply: client closed", "id", task->client->id());
+    Client* client = task->client;
+    task->done = true;
+    client->shut(Disconnect::kError);
+    return;
+  }
+  task->reply.clear(loop_.pool());
+  complete(task, resp::error(text));
+}
+
+void Worker::try_streaming(Task* task) {
+  if (task->client != nullptr) task->client->try_streaming(task);
+}
+
+void Worker::stream(Task* task, std::string_view piece) {
+  if (task->client != nullptr) task->client->stream(piece);
+}
+
+void Worker::count(const Task& task, bool is_error) {
+  const Ticks total = loop_.now() - task.started;
+  const auto command_class = static_cast<size_t>(task.command->command_class);
+  WorkerStats::PerCommand& counters = stats_.commands[task.command->index];
+  // Local commands are counted when they run, whether they need a task or not.
+  if (task.command->action != CommandAction::kLocal) counters.calls.add();
+  counters.total_us.add(static_cast<uint64_t>(total));
+  if (is_error) counters.errors.add();
+  stats_.latency[command_class].record(total);
+  stats_.own_time[command_class].record(total - task.server_time);
+  if (slowlog_.is_slow(total)) {
+    stats_.slowlog_entries.add();
+    slowlog_.add(task, total, task.client);
+  }
+}
+
+}  // namespace pikaproxy

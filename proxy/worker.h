@@ -1,0 +1,117 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/config.h"
+#include "common/request_parser.h"
+#include "proxy/backend_manager.h"
+#include "proxy/client.h"
+#include "proxy/dispatcher.h"
+#include "proxy/event_loop.h"
+#include "proxy/slowlog.h"
+#include "proxy/stats.h"
+#include "proxy/task.h"
+#include "proxy/topology.h"
+
+namespace pikaproxy {
+
+class Resolver;
+class WorkerManager;
+
+// One thread with its event loop, its clients, its connections to all servers, its counters.
+// Nothing that a request touches is shared with another worker: what others decide (a new topology,
+// new settings, a new client) arrives as posted work.
+class Worker {
+ public:
+  // `manager` and `resolver` outlive the worker. Does nothing before start().
+  Worker(WorkerManager& manager, size_t index, Resolver& resolver,
+         std::shared_ptr<const Config> config, std::shared_ptr<const Topology> topology);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Any thread.
+  void start();
+  // Takes over an accepted, non-blocking socket.
+  void add_client(int fd);
+  // New settings, and a new topology unless that is null; then `installed` runs on this thread.
+  void install(std::shared_ptr<const Config> config, std::shared_ptr<const Topology> topology,
+               std::function<void()> installed);
+  // Clients get the replies they wait for, then their connections end; `drained` runs on this
+  // thread.
+  void drain(std::function<void()> drained);
+  // Ends the thread; open connections are closed.
+  void stop();
+  const WorkerStats& stats() const noexcept { return stats_; }
+  const Slowlog& slowlog() const noexcept { return slowlog_; }
+  EventLoop& loop() noexcept { return loop_; }
+  // Among the manager's workers.
+  size_t index() const noexcept { return index_; }
+
+  // The worker's thread only, all below.
+  WorkerStats& stats() noexcept { return stats_; }
+  Slowlog& slowlog() noexcept { return slowlog_; }
+  WorkerManager& manager() noexcept { return manager_; }
+  const Config& config() const noexcept { return *config_; }
+  const Topology& topology() const noexcept { return *topology_; }
+  BackendManager& backends() noexcept { return backends_; }
+  TaskPool& tasks() noexcept { return tasks_; }
+  RequestParser& parser() noexcept { return parser_; }
+  uint32_t now_s() const noexcept { return static_cast<uint32_t>(loop_.now() / 1'000'000); }
+  // Reached proxy.memory_max, over all workers.
+  bool memory_full() const noexcept { return memory_full_; }
+
+  // A client's request, parsed. `raw`: its bytes.
+  void dispatch(Client& client, RequestParser& parser, std::string_view raw) {
+    dispatcher_.dispatch(client, parser, raw);
+  }
+
+  // A backend's words about a task it has let go of: the reply's last bytes, all of them where none
+  // came before.
+  void complete(Task* task, std::string_view piece);
+  // The same with an error of our own; `text` begins with its code.
+  void fail(Task* task, std::string_view text);
+  // A large reply is on its way.
+  void try_streaming(Task* task);
+  void stream(Task* task, std::string_view piece);
+  // Nobody holds the task any more.
+  void free(Task* task) noexcept { tasks_.give_back(task, loop_.pool()); }
+
+  void resume_later(Client* client) { resuming_.push_back(client); }
+  void remove_client(Client* client, Disconnect why);
+  // Calls `visit` for each client; it may shut the client.
+  void for_each_client(const std::function<void(Client&)>& visit);
+
+ private:
+  void tick();
+  void end_turn();
+  void count(const Task& task, bool is_error);
+
+  // Constant after construction.
+  WorkerManager& manager_;
+  const size_t index_;
+
+  EventLoop loop_;
+  WorkerStats stats_;
+  Slowlog slowlog_;
+  TaskPool tasks_;
+  RequestParser parser_;
+  Dispatcher dispatcher_;
+  BackendManager backends_;
+  std::shared_ptr<const Config> config_;
+  std::shared_ptr<const Topology> topology_;
+  Client* clients_ = nullptr;
+  std::vector<Client*> resuming_;
+  std::function<void()> drained_;
+  uint32_t last_second_ = 0;
+  bool memory_full_ = false;
+  std::thread thread_;
+};
+
+}  // namespace pikaproxy

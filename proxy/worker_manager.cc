@@ -1,0 +1,187 @@
+#include "proxy/worker_manager.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <thread>
+#include <time.h>
+
+#include "common/log.h"
+
+namespace pikaproxy {
+namespace {
+
+constexpr unsigned kAutomaticWorkersMax = 4;
+
+size_t worker_count(const Config& config) {
+  if (config.proxy.workers != 0) return config.proxy.workers;
+  return std::clamp(std::thread::hardware_concurrency(), 1u, kAutomaticWorkersMax);
+}
+
+// Runs `done` when the last holder lets go: when every worker has done its part.
+struct Barrier {
+  std::function<void()> done;
+  explicit Barrier(std::function<void()> work) : done(std::move(work)) {}
+  Barrier(const Barrier&) = delete;
+  Barrier& operator=(const Barrier&) = delete;
+  ~Barrier() {
+    if (done) done();
+  }
+};
+
+int64_t unix_ms() {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
+}
+
+}  // namespace
+
+WorkerManager::WorkerManager(const Config& config, std::shared_ptr<const Topology> topology)
+    : started_unix_ms_(unix_ms()), max_clients_(config.proxy.max_clients), config_(config) {
+  const size_t count = worker_count(config);
+  clients_of_ = std::make_unique<std::atomic<uint32_t>[]>(count);
+  const auto shared = std::make_shared<const Config>(config);
+  for (size_t i = 0; i < count; ++i) {
+    workers_.push_back(std::make_unique<Worker>(*this, i, resolver_, shared, topology));
+  }
+}
+
+WorkerManager::~WorkerManager() {
+  stop();
+}
+
+void WorkerManager::start() {
+  for (auto& worker : workers_) worker->start();
+}
+
+void WorkerManager::stop() {
+  for (auto& worker : workers_) worker->stop();
+}
+
+bool WorkerManager::add_client(int fd) {
+  if (clients_.load(std::memory_order_relaxed) >= max_clients_.load(std::memory_order_relaxed)) {
+    return false;
+  }
+  size_t fewest = 0;
+  for (size_t i = 1; i < workers_.size(); ++i) {
+    if (clients_of_[i].load(std::memory_order_relaxed) <
+        clients_of_[fewest].load(std::memory_order_relaxed)) {
+      fewest = i;
+    }
+  }
+  clients_.fetch_add(1, std::memory_order_relaxed);
+  clients_of_[fewest].fetch_add(1, std::memory_order_relaxed);
+  workers_[fewest]->add_client(fd);
+  return true;
+}
+
+void WorkerManager::client_gone(const Worker& worker) noexcept {
+  clients_.fetch_sub(1, std::memory_order_relaxed);
+  clients_of_[worker.index()].fetch_sub(1, std::memory_order_relaxed);
+}
+
+Config WorkerManager::config() const {
+  const std::lock_guard lock(config_mutex_);
+  return config_;
+}
+
+void WorkerManager::change_config(const std::function<bool(Config&)>& edit,
+                                  std::function<void()> installed) {
+  // Held until the work is posted, so that all workers see all changes in the same order.
+  const std::lock_guard lock(config_mutex_);
+  Config changed = config_;
+  const bool is_changed = edit(changed) && changed != config_;
+  const auto barrier = std::make_shared<Barrier>(std::move(installed));
+  if (!is_changed) return;
+  const bool new_groups = changed.groups != config_.groups;
+  config_ = changed;
+  max_clients_.store(changed.proxy.max_clients, std::memory_order_relaxed);
+  log_set_level(changed.log.level);
+  const auto shared = std::make_shared<const Config>(std::move(changed));
+  std::shared_ptr<const Topology> topology;
+  if (new_groups) {
+    // Only routers that cannot fail follow a change while running (check_config() sees to that).
+    topology = make_topology(*shared, epoch_.fetch_add(1) + 1).value();
+    log_info("topology changed", "epoch", epoch(), "groups", shared->groups.size());
+  }
+  for (auto& worker : workers_) {
+    worker->install(shared, topology, [barrier] {});
+  }
+}
+
+bool WorkerManager::drain(Milliseconds timeout) {
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool done = false;
+  };
+  draining_.store(true);
+  const auto state = std::make_shared<State>();
+  {
+    const auto barrier = std::make_shared<Barrier>([state] {
+      const std::lock_guard lock(state->mutex);
+      state->done = true;
+      state->changed.notify_all();
+    });
+    for (auto& worker : workers_) worker->drain([barrier] {});
+  }
+  std::unique_lock lock(state->mutex);
+  return state->changed.wait_for(lock, timeout, [&] { return state->done; });
+}
+
+uint64_t WorkerManager::queued_bytes() const noexcept {
+  uint64_t bytes = 0;
+  for (const auto& worker : workers_) bytes += worker->stats().queued_bytes.get();
+  return bytes;
+}
+
+void WorkerManager::reset_stats() {
+  for (auto& worker : workers_) {
+    worker->loop().post([&stats = worker->stats()] { stats.reset(); });
+  }
+}
+
+void WorkerManager::note_reload(bool successful) noexcept {
+  last_reload_ok_.store(successful);
+  last_reload_unix_s_.store(unix_ms() / 1000);
+}
+
+void WorkerManager::ask_workers(
+    Client& client, const Command& command, std::function<std::string(Worker&)> ask,
+    std::function<std::string(const std::vector<std::string>&)> combine) {
+  struct Question {
+    std::function<std::string(Worker&)> ask;
+    std::vector<std::string> answers;  // Each worker writes its own.
+  };
+  const auto question = std::make_shared<Question>(Question{std::move(ask), {}});
+  question->answers.resize(workers_.size());
+  Worker& asker = client.worker();
+  Task* task = client.add_task(command, "");
+  const auto barrier =
+      std::make_shared<Barrier>([&asker, task, question, combine = std::move(combine)] {
+        asker.loop().post([&asker, task, question, combine] {
+          asker.complete(task, combine(question->answers));
+        });
+      });
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->loop().post([worker = workers_[i].get(), i, question, barrier] {
+      question->answers[i] = question->ask(*worker);
+    });
+  }
+}
+
+std::string WorkerManager::not_ready_reason() const {
+  if (draining_.load()) return "draining: the process was asked to end";
+  if (workers_.empty()) return "no worker runs";
+  const WorkerStats& stats = workers_.front()->stats();
+  const std::lock_guard lock(stats.servers_mutex);
+  if (stats.servers.empty()) return "no group is configured: no slot is served";
+  std::string down;
+  for (const auto& server : stats.servers) {
+    if (server->up.get() != 0) continue;
+    down += (down.empty() ? "" : ", ") + server->server + " of group " + server->group;
+  }
+  return down.empty() ? "" : "not reachable: " + down;
+}
+
+}  // namespace pikaproxy

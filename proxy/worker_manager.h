@@ -1,0 +1,89 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/config.h"
+#include "common/proxy_status.h"
+#include "proxy/resolver.h"
+#include "proxy/script_cache.h"
+#include "proxy/topology.h"
+#include "proxy/worker.h"
+
+namespace pikaproxy {
+
+// Owns the workers and what they share: the settings in force, ids of clients, known scripts.
+// Any thread unless a method says otherwise.
+class WorkerManager : public ProxyStatus {
+ public:
+  // `config` has been checked; `topology` was made from it.
+  WorkerManager(const Config& config, std::shared_ptr<const Topology> topology);
+  ~WorkerManager() override;
+
+  void start();
+  // Hands an accepted, non-blocking socket to the worker with the fewest clients. False if
+  // proxy.max_clients are connected; the socket is still the caller's then.
+  bool add_client(int fd);
+  // Changes settings while running: `edit` gets a copy of those in force and returns whether it
+  // changed them. `installed` runs when all workers have them, on the last one's thread; at once on
+  // this one if nothing changed. A changed list of groups becomes the topology.
+  void change_config(const std::function<bool(Config&)>& edit, std::function<void()> installed);
+  Config config() const;
+  // No new clients, the others finish what is in flight; false if that took longer than `timeout`.
+  bool drain(Milliseconds timeout);
+  // Ends all threads.
+  void stop();
+
+  const std::vector<std::unique_ptr<Worker>>& workers() const noexcept { return workers_; }
+  ScriptCache& scripts() noexcept { return scripts_; }
+  uint64_t client_count() const noexcept { return clients_.load(std::memory_order_relaxed); }
+  // Bytes queued in all workers.
+  uint64_t queued_bytes() const noexcept;
+  int64_t started_unix_ms() const noexcept { return started_unix_ms_; }
+  void reset_stats();
+  void note_reload(bool successful) noexcept;
+
+  // For workers.
+  uint64_t next_client_id() noexcept { return next_client_id_.fetch_add(1) + 1; }
+  void client_gone(const Worker& worker) noexcept;
+  // Has every worker answer on its own thread, then `client` get what `combine` makes of the
+  // answers, in the order of its requests. Called on the client's worker's thread.
+  void ask_workers(Client& client, const Command& command, std::function<std::string(Worker&)> ask,
+                   std::function<std::string(const std::vector<std::string>&)> combine);
+
+  // ProxyStatus
+  std::string metrics() const override;
+  std::string not_ready_reason() const override;
+
+  // Connections refused because of proxy.max_clients.
+  Counter& rejected() noexcept { return rejected_; }
+  const Counter& rejected() const noexcept { return rejected_; }
+  uint64_t epoch() const noexcept { return epoch_.load(std::memory_order_relaxed); }
+
+ private:
+  // Constant after construction.
+  Resolver resolver_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  int64_t started_unix_ms_ = 0;
+
+  ScriptCache scripts_;
+  std::atomic<uint64_t> next_client_id_{0};
+  std::atomic<uint64_t> clients_{0};
+  std::unique_ptr<std::atomic<uint32_t>[]> clients_of_;  // By worker.
+  std::atomic<bool> draining_{false};
+  std::atomic<uint64_t> epoch_{1};
+  std::atomic<uint64_t> max_clients_{0};
+  std::atomic<bool> last_reload_ok_{true};
+  std::atomic<int64_t> last_reload_unix_s_{0};
+  Counter rejected_;  // Listener's thread.
+
+  mutable std::mutex config_mutex_;
+  Config config_;  // Guarded by config_mutex_.
+};
+
+}  // namespace pikaproxy
