@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/text.h"
 #include "common/twemproxy_config.h"
 
 namespace pikaproxy {
@@ -19,25 +20,6 @@ constexpr uint32_t kRequestTimeoutMaxMs = 86'400'000;
 constexpr uint32_t kDatabasesDefault = 16;
 constexpr uint32_t kDatabasesMax = 10'000;
 constexpr size_t kGroupNameMax = 64;
-
-// A TOML basic string.
-std::string toml_string(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<uint8_t>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20 || byte == 0x7F) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04X", byte);
-      out += escape;
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
 
 // One paragraph as comment lines; `bullet` begins the first of them.
 std::string comment(std::string_view text, std::string_view bullet = "") {

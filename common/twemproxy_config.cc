@@ -9,6 +9,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include "common/text.h"
 #include "common/twemproxy_names.h"
 
 namespace pikaproxy {
@@ -17,12 +18,6 @@ namespace {
 // Without a name of its own, a server on this port is hashed without its port.
 constexpr uint16_t kMemcachedPort = 11211;
 constexpr uint32_t kNumberMax = std::numeric_limits<int32_t>::max();
-
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text.substr(0, 80)) out += static_cast<uint8_t>(c) < 0x20 ? '?' : c;
-  return out + (text.size() > 80 ? "...\"" : "\"");
-}
 
 // "Line 7: sentence"; some nodes, such as an absent value, have no place.
 std::string placed(const YAML::Mark& mark, const std::string& sentence) {
@@ -83,7 +78,7 @@ std::optional<uint32_t> parse_number(std::string_view text) noexcept {
 Result<Address> parse_host_port(std::string_view host, std::string_view port) {
   const auto number = parse_number(port);
   if (!number || *number < 1 || *number > 65535) {
-    return Error{quoted(port) + " is not a port from 1 to 65535"};
+    return Error{quote(port) + " is not a port from 1 to 65535"};
   }
   std::string text(host);
   if (host.find(':') != std::string_view::npos && !host.starts_with('[')) text = "[" + text + "]";
@@ -94,7 +89,7 @@ Result<Address> parse_host_port(std::string_view host, std::string_view port) {
 Result<TwemproxyServer> parse_server(const YAML::Node& node) {
   const std::string text = node.Scalar();
   const auto bad = [&](const std::string& why) {
-    return at(node, "the server " + quoted(text) + " " + why +
+    return at(node, "the server " + quote(text) + " " + why +
                         ": write \"host:port:weight name\" or \"/path:weight name\"; the name may "
                         "be left out.");
   };
@@ -144,12 +139,12 @@ class Reader {
   Result<TwemproxyPool> read(const std::string& name, const YAML::Node& options) {
     pool_.name = name;
     if (!options.IsMap()) {
-      return at(options, "the pool " + quoted(name) + " has no options below it.");
+      return at(options, "the pool " + quote(name) + " has no options below it.");
     }
     for (const auto& entry : options) {
       if (!option(entry.first, entry.second)) return *error_;
     }
-    const std::string of_pool = "The pool " + quoted(name) + " ";
+    const std::string of_pool = "The pool " + quote(name) + " ";
     if (!redis_.value_or(false)) {
       return Error{of_pool +
                    "is for memcached (it does not say \"redis: true\"), which pikaproxy "
@@ -170,12 +165,12 @@ class Reader {
     if (!key_node.IsScalar()) return fail(key_node, "an option's name must be a word.");
     key_ = key_node.Scalar();
     if (!seen_.insert(key_).second) {
-      return fail(key_node, "the option " + quoted(key_) + " is there twice: keep one.");
+      return fail(key_node, "the option " + quote(key_) + " is there twice: keep one.");
     }
     if (key_ == "servers") return servers(value);
     if (!value.IsScalar() || value.Scalar().empty()) {
-      return fail(key_node, "the option " + quoted(key_) +
-                                " needs a value, one word or a text in " + "quotes.");
+      return fail(key_node, "the option " + quote(key_) + " needs a value, one word or a text in " +
+                                "quotes.");
     }
     if (key_ == "listen") return listen(value);
     if (key_ == "hash") return choice(value, pool_.hash, kTwemproxyHashes);
@@ -194,19 +189,19 @@ class Reader {
     if (key_ == "reuseport") return boolean(value, pool_.reuseport);
     if (key_ == "preconnect") return boolean(value, pool_.preconnect);
     if (key_ == "auto_eject_hosts") return boolean(value, pool_.auto_eject_hosts);
-    return fail(key_node, "twemproxy has no option " + quoted(key_) + ": correct or remove it.");
+    return fail(key_node, "twemproxy has no option " + quote(key_) + ": correct or remove it.");
   }
 
   bool number(const YAML::Node& value, std::optional<uint32_t>& out) {
     out = parse_number(value.Scalar());
     return out || fail(value, key_ + " must be a whole number from 0 to 2147483647, not " +
-                                  quoted(value.Scalar()) + ".");
+                                  quote(value.Scalar()) + ".");
   }
 
   bool boolean(const YAML::Node& value, std::optional<bool>& out) {
     const std::string& text = value.Scalar();
     if (text != "true" && text != "false") {
-      return fail(value, key_ + " must be true or false, not " + quoted(text) + ".");
+      return fail(value, key_ + " must be true or false, not " + quote(text) + ".");
     }
     out = text == "true";
     return true;
@@ -217,18 +212,14 @@ class Reader {
               const std::array<std::string_view, N>& choices) {
     out = value.Scalar();
     if (std::ranges::find(choices, out) != choices.end()) return true;
-    std::string list;
-    for (const std::string_view choice : choices) {
-      list += (list.empty() ? "" : ", ") + std::string(choice);
-    }
-    return fail(value, key_ + " must be one of " + list + ", not " + quoted(out) + ".");
+    return fail(value, key_ + " must be one of " + join(choices) + ", not " + quote(out) + ".");
   }
 
   bool hash_tag(const YAML::Node& value) {
     pool_.hash_tag = value.Scalar();
     return pool_.hash_tag.size() == 2 ||
            fail(value, "hash_tag must have two characters such as \"{}\", not " +
-                           quoted(pool_.hash_tag) + ".");
+                           quote(pool_.hash_tag) + ".");
   }
 
   // "host:port", "/path" or "/path mode".
@@ -238,7 +229,7 @@ class Reader {
     const size_t colon = text.rfind(':');
     if (colon == std::string_view::npos) {
       return fail(value,
-                  "listen must be \"host:port\" or \"/path mode\", not " + quoted(text) + ".");
+                  "listen must be \"host:port\" or \"/path mode\", not " + quote(text) + ".");
     }
     // Without a host twemproxy listens everywhere, parse_address() would not.
     const std::string_view host = colon == 0 ? "0.0.0.0" : text.substr(0, colon);
@@ -255,7 +246,7 @@ class Reader {
       uint32_t bits = 0;
       const auto [end, ec] = std::from_chars(mode.data(), mode.data() + mode.size(), bits, 8);
       if (ec != std::errc() || end != mode.data() + mode.size() || bits > 0777) {
-        return fail(value, "listen: " + quoted(mode) + " is not a mode from 0 to 0777.");
+        return fail(value, "listen: " + quote(mode) + " is not a mode from 0 to 0777.");
       }
       // twemproxy takes 0 for "none given".
       if (bits != 0) pool_.unix_mode = bits;
@@ -280,7 +271,7 @@ class Reader {
         return false;
       }
       if (!names.insert(server->name).second) {
-        return fail(entry, "two servers have the name " + quoted(server->name) +
+        return fail(entry, "two servers have the name " + quote(server->name) +
                                ": twemproxy refuses that, too.");
       }
       pool_.servers.push_back(std::move(*server));
@@ -307,12 +298,12 @@ Result<TwemproxyPool> read_file(const YAML::Node& file, const std::string& pool)
     const std::string name = entry.first.Scalar();
     if (name == pool || (pool.empty() && file.size() == 1))
       return Reader().read(name, entry.second);
-    names += (names.empty() ? "" : ", ") + quoted(name);
+    names += (names.empty() ? "" : ", ") + quote(name);
   }
   if (pool.empty()) {
     return Error{"The file has several pools; say which one with --pool NAME: " + names + "."};
   }
-  return Error{"The file has no pool " + quoted(pool) + "; it has " + names + "."};
+  return Error{"The file has no pool " + quote(pool) + "; it has " + names + "."};
 }
 
 }  // namespace

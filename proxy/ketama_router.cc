@@ -8,9 +8,9 @@
 #include <numeric>
 #include <optional>
 #include <random>
-#include <span>
 #include <utility>
 
+#include "common/text.h"
 #include "common/twemproxy_names.h"
 #include "proxy/md5.h"
 
@@ -56,15 +56,6 @@ bool twemproxy_less(const std::string& a, const std::string& b) noexcept {
   return a.size() != b.size() ? a.size() < b.size() : a < b;
 }
 
-std::string list_of(std::span<const std::string_view> names) {
-  std::string list;
-  for (const std::string_view name : names) {
-    if (!list.empty()) list += ", ";
-    list += name;
-  }
-  return list;
-}
-
 }  // namespace
 
 std::string ketama_name_of(const GroupConfig& group) {
@@ -79,18 +70,17 @@ Result<std::unique_ptr<KetamaRouter>> KetamaRouter::make(const KetamaConfig& con
                                                          const std::vector<GroupConfig>& groups) {
   const HashFunction hash = hash_function(config.hash);
   if (hash == nullptr) {
-    return Error{"ketama.hash = \"" + config.hash +
-                 "\" is not one of twemproxy's hash functions: " + "use " +
-                 list_of(kTwemproxyHashes) + "."};
+    return Error{"ketama.hash = " + quote(config.hash) +
+                 " is not one of twemproxy's hash functions: use " + join(kTwemproxyHashes) + "."};
   }
   std::optional<Distribution> distribution;
   if (config.distribution == "ketama") distribution = Distribution::kKetama;
   if (config.distribution == "modula") distribution = Distribution::kModula;
   if (config.distribution == "random") distribution = Distribution::kRandom;
   if (!distribution) {
-    return Error{"ketama.distribution = \"" + config.distribution +
-                 "\" is not one of twemproxy's distributions: use " +
-                 list_of(kTwemproxyDistributions) + "."};
+    return Error{"ketama.distribution = " + quote(config.distribution) +
+                 " is not one of twemproxy's distributions: use " + join(kTwemproxyDistributions) +
+                 "."};
   }
   if ((distribution == Distribution::kKetama || config.hash == "md5") && !md5_available()) {
     return Error{
@@ -98,8 +88,8 @@ Result<std::unique_ptr<KetamaRouter>> KetamaRouter::make(const KetamaConfig& con
         "them: allow MD5 in the machine's OpenSSL configuration."};
   }
   if (!config.hash_tag.empty() && config.hash_tag.size() != 2) {
-    return Error{"ketama.hash_tag = \"" + config.hash_tag +
-                 "\" does not have two characters: write two such as \"{}\", or leave it out."};
+    return Error{"ketama.hash_tag = " + quote(config.hash_tag) +
+                 " does not have two characters: write two such as \"{}\", or leave it out."};
   }
   if (groups.empty()) {
     return Error{"router = \"ketama\" needs at least one [[group]], and there is none."};
@@ -114,7 +104,7 @@ Result<std::unique_ptr<KetamaRouter>> KetamaRouter::make(const KetamaConfig& con
   uint64_t weight_total = 0;
   for (const GroupConfig& group : groups) {
     if (group.weight == 0) {
-      return Error{"Group \"" + group.name + "\" has the weight 0: give it at least 1."};
+      return Error{"Group " + quote(group.name) + " has the weight 0: give it at least 1."};
     }
     weight_total += group.weight;
     servers.push_back(
@@ -127,9 +117,9 @@ Result<std::unique_ptr<KetamaRouter>> KetamaRouter::make(const KetamaConfig& con
   std::ranges::sort(servers, twemproxy_less, &Server::name);
   const auto twin = std::ranges::adjacent_find(servers, {}, &Server::name);
   if (twin != servers.end()) {
-    return Error{"The groups \"" + groups[twin[0].group].name + "\" and \"" +
-                 groups[twin[1].group].name + "\" both place keys by the name \"" + twin->name +
-                 "\": give each a ketama_name of its own."};
+    return Error{"The groups " + quote(groups[twin[0].group].name) + " and " +
+                 quote(groups[twin[1].group].name) + " both place keys by the name " +
+                 quote(twin->name) + ": give each a ketama_name of its own."};
   }
 
   Shares shares;
