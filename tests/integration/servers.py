@@ -3,15 +3,22 @@ on a free port of 127.0.0.1, ended by its process id.
 
     with RedisServer() as server:
         server.client().call("PING")
+
+    with PikaProxy("build/dev/pikaproxy", [server], {"proxy.workers": 2}) as proxy:
+        proxy.client().call("SET", "k", "v")
 """
 
+import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 
 from resp import Resp
 
@@ -137,3 +144,177 @@ class RedisServer(Process):
         with self.client(timeout=2) as client:
             # A server with a password answers -NOAUTH, which is an answer too; -LOADING is not.
             return not str(client.call("PING")).startswith("LOADING")
+
+
+# What a sanitizer prints, whichever it is.
+SANITIZER_REPORT = re.compile(r"(Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error: ")
+ERROR_LINE = re.compile(r"^\S+Z error .*$", re.M)
+
+
+class PikaProxy(Process):
+    """The proxy over `groups`, with TCP and admin ports of its own.
+
+    groups: per group a server (anything with .address), an address, or a dict of the keys of [[group]];
+        groups without "slots" share all slots evenly, in their order.
+    options: {"backend.request_timeout": "300ms", ...}. users: dicts of the keys of [[user]].
+    allowed_errors: parts of log lines of level error that this test provokes. Any other such line, a
+    sanitizer's report, an exit that nobody asked for or an exit code other than 0 makes stop() raise.
+    """
+
+    ATTEMPTS = 3  # A free port can be taken before the proxy binds it.
+
+    def __init__(self, binary, groups, options=None, users=(), allowed_errors=(), port=None, argv=()):
+        self.host = "127.0.0.1"
+        self.allowed_errors = list(allowed_errors)
+        self.groups = list(groups)
+        self.users = list(users)
+        directory = tempfile.mkdtemp(prefix="pikaproxy-proxy-")
+        self.config_path = os.path.join(directory, "pikaproxy.toml")
+        for attempt in range(1, self.ATTEMPTS + 1):
+            self.port = port or free_port()
+            self.admin_port = free_port()
+            self.options = {"proxy.listen": ["%s:%d" % (self.host, self.port)],
+                            "proxy.workers": 2,
+                            "proxy.shutdown_timeout": "3s",
+                            "admin.listen": "%s:%d" % (self.host, self.admin_port),
+                            **(options or {})}
+            self.write_config()
+            super().__init__([os.path.abspath(binary), "--config", self.config_path, *argv], "proxy", directory)
+            self.owns_directory = True
+            try:
+                wait_until(self._answers_or_died, START_TIMEOUT_S, "the proxy to answer PING")
+            except TimeoutError:
+                self._end_quietly()
+                raise
+            if self.is_running():
+                return
+            log = self.log()
+            if port or attempt == self.ATTEMPTS or "another process listens there" not in log:
+                self._end_quietly()
+                raise RuntimeError("pikaproxy did not start:\n" + log)
+
+    @property
+    def address(self):
+        return "%s:%d" % (self.host, self.port)
+
+    def client(self, **kwargs):
+        return Resp(self.host, self.port, **kwargs)
+
+    def write_config(self):
+        """Writes what self.options, self.groups and self.users say; send SIGHUP to have it applied."""
+        with open(self.config_path, "w", encoding="utf-8") as file:
+            file.write(toml_config(self.options, self.groups, self.users))
+
+    def reload(self):
+        self.write_config()
+        self.send_signal(signal.SIGHUP)
+
+    def http(self, path, timeout=10):
+        """(status, body) of a GET at the admin port."""
+        try:
+            with urllib.request.urlopen("http://%s:%d%s" % (self.host, self.admin_port, path),
+                                        timeout=timeout) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metric(self, name, **labels):
+        """The value of a metric's line that has these labels; None if there is no such line."""
+        for line in self.http("/metrics")[1].splitlines():
+            match = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
+            if match and match.group(1) == name:
+                found = dict(re.findall(r'(\w+)="([^"]*)"', match.group(2) or ""))
+                if all(found.get(label) == value for label, value in labels.items()):
+                    return float(match.group(3))
+        return None
+
+    def rss_kb(self):
+        with open("/proc/%d/status" % self.pid, encoding="ascii") as status:
+            return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
+
+    def wait_for_log(self, text, timeout_s=20):
+        wait_until(lambda: text in self.log(), timeout_s, "%r in the proxy's log" % text)
+
+    def complaints(self):
+        """What of the log no test may leave behind."""
+        log = self.log()
+        found = [line for line in ERROR_LINE.findall(log)
+                 if not any(allowed in line for allowed in self.allowed_errors)]
+        report = SANITIZER_REPORT.search(log)
+        if report:
+            found.append(log[report.start():][:4000])
+        return found
+
+    def stop(self, expected_exit=0):
+        """Ends the proxy; raises if it had ended by itself or its log has complaints. May be repeated."""
+        if self.process.returncode is not None and not os.path.exists(self.log_path):
+            return self.process.returncode
+        ended_before = not self.is_running()
+        self.send_signal(signal.SIGCONT)
+        self.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            code = self.kill()
+        complaints = self.complaints()
+        tail = self.log()[-2000:]
+        self._end_quietly()
+        if code != expected_exit:
+            raise RuntimeError("pikaproxy ended with %s%s\n%s" % (
+                code, " before it was asked to" if ended_before else "", tail))
+        if complaints:
+            raise RuntimeError("pikaproxy complains:\n" + "\n".join(complaints))
+        return code
+
+    def wait_for_exit(self, timeout_s=20):
+        """The exit code of a proxy that was told to end."""
+        return self.process.wait(timeout_s)
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            self.stop()
+            return
+        # The test's own failure is the better message.
+        try:
+            self.stop()
+        except RuntimeError as error:
+            print("also: %s" % error, flush=True)
+
+    def _end_quietly(self):
+        super().stop()
+
+    def _answers_or_died(self):
+        if not self.is_running():
+            return True
+        listen = self.options["proxy.listen"]
+        if not any(address.endswith(":%d" % self.port) for address in listen):
+            return "started" in self.log()
+        with self.client(timeout=2) as client:
+            client.call("PING")  # NOAUTH is an answer too.
+            return True
+
+
+def toml_value(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return "[%s]" % ", ".join(map(toml_value, value))
+    return str(value) if isinstance(value, int) else json.dumps(value)
+
+
+def toml_config(options, groups, users=()):
+    """The text of a configuration file, see PikaProxy."""
+    sections = {}
+    for name, value in options.items():
+        section, key = name.split(".")
+        sections.setdefault(section, []).append("%s = %s" % (key, toml_value(value)))
+    text = "".join("[%s]\n%s\n\n" % (section, "\n".join(lines)) for section, lines in sections.items())
+    for number, group in enumerate(groups):
+        if not isinstance(group, dict):
+            group = {"server": group if isinstance(group, str) else group.address}
+        first, last = number * 1024 // len(groups), (number + 1) * 1024 // len(groups) - 1
+        group = {"name": "g%d" % number, "slots": "%d-%d" % (first, last), **group}
+        text += "[[group]]\n%s\n\n" % "\n".join("%s = %s" % (k, toml_value(v)) for k, v in group.items())
+    for user in users:
+        text += "[[user]]\n%s\n\n" % "\n".join("%s = %s" % (k, toml_value(v)) for k, v in user.items())
+    return text
