@@ -236,17 +236,4 @@ TEST_SUITE("common/command_line") {
     REQUIRE_MESSAGE(again.ok(), again.problems_text());
     CHECK(again.loaded->config == first.loaded->config);
   }
-
-  TEST_CASE("a made configuration is written with its passwords and loads to itself") {
-    ConfigSources sources;
-    sources.file = "p.toml";
-    const LoadResult first = load_config_text(kConfig, sources);
-    REQUIRE_MESSAGE(first.ok(), first.problems_text());
-    const std::string text = config_toml(first.loaded->config);
-    CHECK_FALSE(contains(text, "workers"));
-    const LoadResult again = load_config_text(text, sources);
-    REQUIRE_MESSAGE(again.ok(), again.problems_text());
-    CHECK(again.loaded->config == first.loaded->config);
-    CHECK(config_toml(Config()).empty());
-  }
 }
