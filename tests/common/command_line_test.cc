@@ -111,7 +111,7 @@ TEST_SUITE("common/command_line") {
         {{"--"}, "is not an option"},
         {{"-"}, "is not an option"},
         {{""}, "is not an option"},
-        {{"-x"}, "unknown option \"-x\""},
+        {{"-x"}, "unknown option \"-x\" (pikaproxy"},
         {{"-c"}, "-c needs a value: write -c FILE"},
         {{"--config="}, "needs the name of a file"},
         {{"--proxy.workers"}, "write --proxy.workers VALUE"},
