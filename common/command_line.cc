@@ -105,7 +105,9 @@ CommandLine parse_command_line(std::span<const char* const> arguments) {
     const Option* const option =
         !found && name.starts_with("--") ? find_option(name.substr(2)) : nullptr;
     if (!found && !option) {
-      return usage_error("unknown option " + quote(name) + "." + suggestion_for(name));
+      const std::string suggestion = suggestion_for(name);
+      return usage_error("unknown option " + quote(name) +
+                         (suggestion.empty() ? "" : "." + suggestion));
     }
     std::string value;
     if (found && !found->takes_value) {
