@@ -187,7 +187,7 @@ std::string help_text() {
       "  -t, --check-config        Say all that is wrong with the configuration, and exit\n"
       "  -p, --print-config        Print the configuration in effect and where each value came\n"
       "                            from, and exit\n"
-      "      --import-twemproxy FILE\n"
+      "  import-twemproxy FILE [--pool NAME]\n"
       "                            Print the configuration that replaces a twemproxy with this\n"
       "                            file, and exit\n"
       "  -V, --version             Print versions, and exit\n"

@@ -76,10 +76,15 @@ TEST_SUITE("common/command_line") {
     CHECK(parse({"-c", "f.toml"}).config_file == "f.toml");
     CHECK(parse({"--config", "f.toml"}).config_file == "f.toml");
     CHECK(parse({"--config=f.toml"}).config_file == "f.toml");
-    const CommandLine import = parse({"--import-twemproxy", "n.yml"});
+    const CommandLine import = parse({"import-twemproxy", "n.yml", "--pool", "alpha"});
     CHECK(import.mode == Mode::kImportTwemproxy);
     CHECK(import.import_file == "n.yml");
-    CHECK_FALSE(run_command(import, {}, {}));
+    CHECK(import.import_pool == "alpha");
+    CHECK(parse({"import-twemproxy"}).mode == Mode::kUsageError);
+    CHECK(parse({"import-twemproxy", "a", "b"}).mode == Mode::kUsageError);
+    CHECK(parse({"import-twemproxy", "a", "--pool"}).mode == Mode::kUsageError);
+    CHECK(run_command(parse({"import-twemproxy", "/nowhere.yml"}), {}, {})->exit_code ==
+          kExitRuntimeFailure);
   }
 
   TEST_CASE("every option of the table is a flag, with its value after = or after a space") {
