@@ -1,16 +1,28 @@
 #include "common/address.h"
 
+#include <arpa/inet.h>
 #include <charconv>
+
+#include "common/text.h"
 
 namespace pikaproxy {
 namespace {
 
 // sun_path holds 108 bytes with its terminating zero.
 constexpr size_t kUnixPathMax = 107;
+// The longest name that DNS can hold.
+constexpr size_t kHostMax = 253;
 
 Error bad(std::string_view text, std::string_view why) {
-  return Error{"\"" + std::string(text) + "\" is not an address: " + std::string(why) +
+  return Error{quote(text) + " is not an address: " + std::string(why) +
                " (write host:port, [ipv6]:port or unix:/path)"};
+}
+
+bool is_ipv6(std::string_view host) {
+  // "%eth0" names the interface of a link-local address.
+  const std::string number(host.substr(0, host.find('%')));
+  in6_addr unused;
+  return inet_pton(AF_INET6, number.c_str(), &unused) == 1;
 }
 
 }  // namespace
@@ -23,6 +35,7 @@ std::string Address::to_string() const {
 
 Result<Address> parse_address(std::string_view text) {
   Address address;
+  if (has_control_character(text)) return bad(text, "it holds a control character");
   if (text.starts_with("unix:")) {
     address.path = text.substr(5);
     if (address.path.empty()) return bad(text, "the socket's path is missing");
@@ -36,9 +49,7 @@ Result<Address> parse_address(std::string_view text) {
     address.host = text.substr(1, close - 1);
     if (!text.substr(close + 1).starts_with(':')) return bad(text, "the port is missing");
     port = text.substr(close + 2);
-    if (address.host.find(':') == std::string::npos) {
-      return bad(text, "brackets are for IPv6 addresses");
-    }
+    if (!is_ipv6(address.host)) return bad(text, "what the brackets hold is no IPv6 address");
   } else {
     const size_t colon = text.find(':');
     if (colon == std::string_view::npos) return bad(text, "the port is missing");
@@ -48,6 +59,8 @@ Result<Address> parse_address(std::string_view text) {
     address.host = text.substr(0, colon);
     port = text.substr(colon + 1);
   }
+  if (address.host.find(' ') != std::string::npos) return bad(text, "the host holds a space");
+  if (address.host.size() > kHostMax) return bad(text, "the host is longer than 253 bytes");
   if (address.host.empty()) address.host = "127.0.0.1";
   unsigned value = 0;
   const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), value);

@@ -444,7 +444,7 @@ constexpr Row kRows[] = {
     {"function|dump", 2, kForwardAnyGroup, kFlagNoscript, "@slow @scripting", "7.0.0"},
     {"function|flush", -2, kFanOutAllOk, kFlagWrite | kFlagNoscript, "@write @slow @scripting",
      "7.0.0", {}, kAllShardsAllSucceeded, {}, kForAdmins},
-    {"function|help", 2, kLocal, kFlagLoading | kFlagStale, "@slow @scripting", "7.0.0"},
+    {"function|help", 2, kForwardAnyGroup, kFlagLoading | kFlagStale, "@slow @scripting", "7.0.0"},
     {"function|kill", 2, kFanOutAnyOk, kFlagNoscript | kFlagAllowBusy, "@slow @scripting", "7.0.0",
      {}, kAllShardsOneSucceeded, {}, kForAdmins},
     {"function|list", -2, kForwardAnyGroup, kFlagNoscript, "@slow @scripting", "7.0.0", {},
@@ -580,7 +580,7 @@ constexpr Row kRows[] = {
     {"memory", -2, kLocal, 0, "@slow", "4.0.0"},
     {"memory|doctor", 2, kRefuse, 0, "@slow", "4.0.0", {}, kNondeterministicOutputAllShardsSpecial,
      kOneServer},
-    {"memory|help", 2, kLocal, kFlagLoading | kFlagStale, "@slow", "4.0.0"},
+    {"memory|help", 2, kForwardAnyGroup, kFlagLoading | kFlagStale, "@slow", "4.0.0"},
     {"memory|malloc-stats", 2, kRefuse, 0, "@slow", "4.0.0", {},
      kNondeterministicOutputAllShardsSpecial, kOneServer},
     {"memory|purge", 2, kRefuse, 0, "@slow", "4.0.0", {}, kAllShardsAllSucceeded, kOneServer},
@@ -619,7 +619,7 @@ constexpr Row kRows[] = {
      kNondeterministicOutput},
     {"object|freq", 3, kForward, kFlagReadonly, "@keyspace @read @slow", "4.0.0", kKey2Ro,
      kNondeterministicOutput},
-    {"object|help", 2, kLocal, kFlagLoading | kFlagStale, "@keyspace @slow", "6.2.0"},
+    {"object|help", 2, kForwardAnyGroup, kFlagLoading | kFlagStale, "@keyspace @slow", "6.2.0"},
     {"object|idletime", 3, kForward, kFlagReadonly, "@keyspace @read @slow", "2.2.3", kKey2Ro,
      kNondeterministicOutput},
     {"object|refcount", 3, kForward, kFlagReadonly, "@keyspace @read @slow", "2.2.3", kKey2Ro,
@@ -714,7 +714,7 @@ constexpr Row kRows[] = {
      kAllShardsAggLogicalAnd},
     {"script|flush", -2, kScriptFlush, kFlagNoscript, "@slow @scripting", "2.6.0", {},
      kAllNodesAllSucceeded, {}, kForAdmins},
-    {"script|help", 2, kLocal, kFlagLoading | kFlagStale, "@slow @scripting", "5.0.0"},
+    {"script|help", 2, kForwardAnyGroup, kFlagLoading | kFlagStale, "@slow @scripting", "5.0.0"},
     {"script|kill", 2, kFanOutAnyOk, kFlagNoscript | kFlagAllowBusy, "@slow @scripting", "2.6.0",
      {}, kAllShardsOneSucceeded, {}, kForAdmins},
     {"script|load", 3, kScriptLoad, kFlagNoscript | kFlagStale, "@slow @scripting", "2.6.0", {},
@@ -871,13 +871,13 @@ constexpr Row kRows[] = {
      "6.2.0", kKey2RwInsert},
     {"xgroup|delconsumer", 5, kForward, kFlagWrite, "@write @stream @slow", "5.0.0", kKey2RwDelete},
     {"xgroup|destroy", 4, kForward, kFlagWrite, "@write @stream @slow", "5.0.0", kKey2RwDelete},
-    {"xgroup|help", 2, kLocal, kFlagLoading | kFlagStale, "@stream @slow", "5.0.0"},
+    {"xgroup|help", 2, kForwardAnyGroup, kFlagLoading | kFlagStale, "@stream @slow", "5.0.0"},
     {"xgroup|setid", -5, kForward, kFlagWrite, "@write @stream @slow", "5.0.0", kKey2RwUpdate},
     {"xinfo", -2, kLocal, 0, "@slow", "5.0.0"},
     {"xinfo|consumers", 4, kForward, kFlagReadonly, "@read @stream @slow", "5.0.0", kKey2RoAccess,
      kNondeterministicOutput},
     {"xinfo|groups", 3, kForward, kFlagReadonly, "@read @stream @slow", "5.0.0", kKey2RoAccess},
-    {"xinfo|help", 2, kLocal, kFlagLoading | kFlagStale, "@stream @slow", "5.0.0"},
+    {"xinfo|help", 2, kForwardAnyGroup, kFlagLoading | kFlagStale, "@stream @slow", "5.0.0"},
     {"xinfo|stream", -3, kForward, kFlagReadonly, "@read @stream @slow", "5.0.0", kKey2RoAccess},
     {"xlen", 2, kForward, kFlagReadonly | kFlagFast, "@read @stream @fast", "5.0.0", kKey1Ro},
     {"xpending", -3, kForward, kFlagReadonly, "@read @stream @slow", "5.0.0", kKey1RoAccess,
@@ -1012,7 +1012,8 @@ constexpr void set_legacy_range(Command& command) {
   }
   const bool is_single = specs.size() == 1 && is_fixed(specs[0]) && specs[0].last_key == 0 &&
                          (specs[0].flags & kKeyNotKey) == 0;
-  if (is_single) command.single_key = static_cast<uint8_t>(specs[0].index);
+  // The quick path looks at nothing but the key; SORT_RO's patterns have to be looked at too.
+  if (is_single && command.name != "sort_ro") command.single_key = static_cast<uint8_t>(specs[0].index);
 }
 
 // `all` is where the table will stand: subcommands are spans of it.

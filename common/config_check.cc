@@ -146,7 +146,7 @@ class Check {
       } else if (!names.insert(user.name).second) {
         problem(id, title + " is there twice: names must differ");
       }
-      if (user.password.empty()) {
+      if (user.password.empty() && valid(id + ".password")) {
         problem(id, title + " has no password: add password or password_file");
       }
     }
@@ -172,7 +172,7 @@ class Check {
       } else if (!names.insert(group.name).second) {
         problem(id, "[[group]] " + quote(group.name) + " is there twice: names must differ");
       }
-      if (!group.user.empty() && group.password.empty()) {
+      if (!group.user.empty() && group.password.empty() && valid(id + ".password")) {
         problem(id, "[[group]] " + quote(group.name) +
                         " has a user and no password: add password or password_file");
       }

@@ -24,7 +24,7 @@ constexpr std::array<std::string_view, 4> kUserKeys = {"name", "password", "pass
                                                        "admin"};
 constexpr std::array<std::string_view, 8> kGroupKeys = {
     "name", "server", "user", "password", "password_file", "slots", "ketama_name", "weight"};
-constexpr int64_t kWeightMax = 1'000'000;
+constexpr int64_t kWeightMax = 2'147'483'647;  // What twemproxy takes.
 
 // What a TOML value is, in words.
 std::string_view kind_of(const toml::node& node) {
@@ -61,6 +61,8 @@ std::string_view wanted_kind(OptionType type) {
       return "an octal number such as \"0700\"";
     case OptionType::kAddressList:
       return "an array of addresses such as [\"127.0.0.1:19000\"]";
+    case OptionType::kHostList:
+      return "an array of names such as [\"proxy1.example\"]";
     default:
       return "a string in quotes";
   }
@@ -92,7 +94,8 @@ std::optional<std::string> text_of(const toml::node& node, OptionType type) {
     if (type != OptionType::kBool) return std::nullopt;
     return flag->get() ? "true" : "false";
   }
-  if (const auto* array = node.as_array(); array && type == OptionType::kAddressList) {
+  if (const auto* array = node.as_array();
+      array && (type == OptionType::kAddressList || type == OptionType::kHostList)) {
     std::string list;
     for (const toml::node& element : *array) {
       const auto* text = element.as_string();
@@ -240,7 +243,7 @@ class Reader {
     UserConfig user;
     if (const auto name = string(table, "[[user]]", "name")) user.name = *name;
     const std::string title = "[[user]] " + quote(user.name);
-    read_password(table, title, user.password);
+    read_password(table, title, id, user.password);
     if (const toml::node* admin = table.get("admin")) {
       if (const auto* flag = admin->as_boolean()) {
         user.admin = flag->get();
@@ -272,7 +275,7 @@ class Reader {
       problem(table.source(), title + " has no server: add server = \"host:port\"");
     }
     if (const auto user = string(table, title, "user")) group.user = *user;
-    read_password(table, title, group.password);
+    read_password(table, title, id, group.password);
     if (const auto name = string(table, title, "ketama_name")) group.ketama_name = *name;
     if (const toml::node* slots = table.get("slots")) {
       origins_[id + ".slots"] = {Source::kFile, where(slots->source()), true};
@@ -318,9 +321,14 @@ class Reader {
     return std::nullopt;
   }
 
-  void read_password(const toml::table& table, std::string_view title, std::string& password) {
+  // Marks "user[0].password" as invalid if there is one that cannot be used.
+  void read_password(const toml::table& table, std::string_view title, const std::string& id,
+                     std::string& password) {
     const std::optional<std::string> text = string(table, title, "password");
     const std::optional<std::string> file = string(table, title, "password_file");
+    const bool readable = text.has_value() == table.contains("password") &&
+                          file.has_value() == table.contains("password_file");
+    origins_[id + ".password"] = {Source::kFile, where(table.source()), readable};
     if (text) password = *text;
     if (!file || file->empty()) return;
     const toml::source_region& source = table.get("password_file")->source();
@@ -329,11 +337,12 @@ class Reader {
       return;
     }
     Result<std::string> secret = read_secret_file(*file);
-    if (!secret) {
-      problem(source, std::string(title) + ": password_file " + secret.error());
+    if (secret) {
+      password = std::move(*secret);
       return;
     }
-    password = std::move(*secret);
+    problem(source, std::string(title) + ": password_file " + secret.error());
+    origins_[id + ".password"].valid = false;
   }
 
   std::vector<SlotRange> read_slots(const toml::node& node, std::string_view title) {
@@ -389,9 +398,13 @@ bool read_config_file(std::string_view text, const std::string& name, Config& co
     reader.read(root);
     return true;
   } catch (const toml::parse_error& error) {
-    std::string message = "this is not TOML: " + std::string(error.description());
-    if (message.find("integer") != std::string::npos) {
-      message += " (sizes, durations and addresses need quotes: \"64mb\", \"30s\")";
+    const std::string_view reason = error.description();
+    std::string message = "this is not TOML: " + printable(reason);
+    // How the parser speaks of a value without its quotes.
+    for (const char* kind : {"integer:", "floating-point:", "time:", "date:", "value:"}) {
+      if (reason.find(kind) == std::string_view::npos) continue;
+      message += " (text, sizes, durations and addresses need quotes: \"64mb\", \"30s\")";
+      break;
     }
     add_problem(problems, reader.where(error.source()), std::move(message));
     return false;

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <mutex>
 
@@ -23,7 +24,8 @@ struct Destination {
 };
 
 Destination& destination() {
-  static Destination instance;
+  // Never destroyed: other threads may still log while the process exits.
+  static Destination& instance = *new Destination;
   return instance;
 }
 
@@ -140,7 +142,8 @@ void log_reopen() {
 
 namespace log_detail {
 
-Value::Value(double value) noexcept : quoted_(false) {
+// JSON has no words for infinity and not-a-number: they become strings.
+Value::Value(double value) noexcept : quoted_(!std::isfinite(value)) {
   const int size = std::snprintf(digits_, sizeof digits_, "%.6g", value);
   text_ = std::string_view(digits_, static_cast<size_t>(size));
 }

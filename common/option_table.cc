@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <type_traits>
 
 #include "common/text.h"
+#include "common/twemproxy_names.h"
 #include "common/units.h"
 
 namespace pikaproxy {
@@ -27,12 +29,6 @@ constexpr int64_t kKeepaliveMaxMs = 32'767 * kSecondMs;
 constexpr std::array<std::string_view, 2> kRouterKinds = {"slot", "ketama"};
 constexpr std::array<std::string_view, 4> kLogLevels = {"debug", "info", "warn", "error"};
 constexpr std::array<std::string_view, 2> kLogFormats = {"text", "json"};
-// twemproxy's names: src/hashkit/nc_hashkit.h there.
-constexpr std::array<std::string_view, 12> kHashes = {
-    "one_at_a_time", "md5",     "crc16",    "crc32", "crc32a", "fnv1_64",
-    "fnv1a_64",      "fnv1_32", "fnv1a_32", "hsieh", "murmur", "jenkins"};
-constexpr std::array<std::string_view, 3> kDistributions = {"ketama", "modula", "random"};
-
 // Name and accessor from one spelling, so that they cannot drift apart.
 #define FIELD(path) #path, +[](Config & config) -> decltype((config.path)) { return config.path; }
 constexpr bool kFixed = false;
@@ -101,6 +97,8 @@ constexpr Option kOptions[] = {
 
     {FIELD(admin.enabled), kBool, kFixed, "Whether the HTTP port for metrics and health is open"},
     {FIELD(admin.listen), kAddress, kFixed, "Address of /metrics, /healthz and /readyz, host:port"},
+    {FIELD(admin.allowed_hosts), kHostList, kFixed,
+     "Names by which browsers may reach that port, beside addresses and localhost"},
 
     {FIELD(auth.password), kPassword, kReloadable,
      "Password of the user \"default\"; empty = none is asked for"},
@@ -108,9 +106,9 @@ constexpr Option kOptions[] = {
      "File whose first line is that password, instead of writing it here"},
 
     {FIELD(ketama.hash), kChoice, kFixed, "Hash function of keys, by twemproxy's name", 0, 0, false,
-     kHashes},
+     kTwemproxyHashes},
     {FIELD(ketama.distribution), kChoice, kFixed, "How hashes are spread, by twemproxy's name", 0,
-     0, false, kDistributions},
+     0, false, kTwemproxyDistributions},
     {FIELD(ketama.hash_tag), kText, kFixed,
      "Two characters; what lies between them in a key is hashed; empty = all of it"},
 };
@@ -118,7 +116,12 @@ constexpr Option kOptions[] = {
 
 constexpr std::string_view kOff = "off";
 
+template <typename T>
+concept Enumeration = std::is_enum_v<T>;
+
+// With the leading zero that people know octal numbers by.
 std::string octal(uint32_t mode) {
+  if (mode == 0) return "0";
   char text[16];
   const auto [end, ec] = std::to_chars(text, text + sizeof text, mode, 8);
   return "0" + std::string(text, end);
@@ -156,13 +159,6 @@ Error because(const Option& option, const std::string& why) {
   return Error{std::string(option.name) + ": " + why};
 }
 
-bool has_control_character(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte < 0x20 || byte == 0x7F;
-  });
-}
-
 std::optional<Error> read_into(bool& field, const Option& option, std::string_view text) {
   if (text != "true" && text != "false") return must_be(option, text);
   field = text == "true";
@@ -198,7 +194,9 @@ std::optional<Error> read_duration(Duration& field, const Option& option, std::s
     return std::nullopt;
   }
   const Result<Microseconds> parsed = parse_duration(text);
-  if (!parsed) return because(option, parsed.error());
+  if (!parsed) {
+    return because(option, parsed.error() + (option.min < 0 ? "; \"off\" is possible too" : ""));
+  }
   const auto value = std::chrono::duration_cast<Duration>(*parsed);
   if (value != *parsed) return because(option, quote(text) + " is finer than a millisecond");
   if (!in_range(option, value.count())) return must_be(option, text);
@@ -236,27 +234,58 @@ std::optional<Error> read_into(Address& field, const Option& option, std::string
   return std::nullopt;
 }
 
-std::optional<Error> read_into(std::vector<Address>& field, const Option& option,
-                               std::string_view text) {
-  std::vector<Address> addresses;
-  while (true) {
-    const size_t comma = text.find(',');
+// What stands between commas, without spaces around it; nothing for an empty text.
+std::vector<std::string_view> split_list(std::string_view text) {
+  std::vector<std::string_view> parts;
+  while (!text.empty()) {
+    const size_t comma = std::min(text.find(','), text.size());
     std::string_view part = text.substr(0, comma);
     while (part.starts_with(' ')) part.remove_prefix(1);
     while (part.ends_with(' ')) part.remove_suffix(1);
+    parts.push_back(part);
+    // A comma at the end is followed by an empty part.
+    if (comma + 1 == text.size()) parts.emplace_back();
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return parts;
+}
+
+std::optional<Error> read_into(std::vector<Address>& field, const Option& option,
+                               std::string_view text) {
+  std::vector<Address> addresses;
+  for (const std::string_view part : split_list(text)) {
     const Result<Address> address = parse_address(part);
     if (!address) return because(option, address.error());
     addresses.push_back(*address);
-    if (comma == std::string_view::npos) break;
-    text.remove_prefix(comma + 1);
   }
+  if (addresses.empty()) return because(option, "at least one address is needed");
   field = std::move(addresses);
   return std::nullopt;
 }
 
-template <typename Enum>
-requires std::is_enum_v<Enum> std::optional<Error> read_into(Enum& field, const Option& option,
-                                                             std::string_view text) {
+bool is_host_name(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == '_';
+  });
+}
+
+std::optional<Error> read_into(std::vector<std::string>& field, const Option& option,
+                               std::string_view text) {
+  std::vector<std::string> names;
+  for (const std::string_view part : split_list(text)) {
+    if (!is_host_name(part)) {
+      return because(option, quote(part) +
+                                 " is not a host name: write it without a port, such as "
+                                 "\"proxy1.example\"");
+    }
+    names.emplace_back(part);
+  }
+  field = std::move(names);
+  return std::nullopt;
+}
+
+template <Enumeration Enum>
+std::optional<Error> read_into(Enum& field, const Option& option, std::string_view text) {
   const auto found = std::find(option.choices.begin(), option.choices.end(), text);
   if (found == option.choices.end()) return must_be(option, text);
   field = static_cast<Enum>(found - option.choices.begin());
@@ -289,8 +318,12 @@ std::string text_of(const std::vector<Address>& value, const Option&) {
   }
   return text;
 }
-template <typename Enum>
-requires std::is_enum_v<Enum> std::string text_of(Enum value, const Option& option) {
+std::string text_of(const std::vector<std::string>& value, const Option&) {
+  const std::vector<std::string_view> names(value.begin(), value.end());
+  return join(names, ",");
+}
+template <Enumeration Enum>
+std::string text_of(Enum value, const Option& option) {
   return std::string(option.choices[static_cast<size_t>(value)]);
 }
 
@@ -324,24 +357,15 @@ std::string get_option(const Config& config, const Option& option) {
 }
 
 std::string option_toml(const Config& config, const Option& option) {
-  const std::string text = get_option(config, option);
-  switch (option.type) {
-    case kBool:
-    case kInteger:
-      return text;
-    case kAddressList: {
-      std::string list;
-      for (std::string_view rest = text; !rest.empty();) {
-        const size_t comma = rest.find(',');
-        if (!list.empty()) list += ", ";
-        list += toml_string(rest.substr(0, comma));
-        rest = comma == std::string_view::npos ? "" : rest.substr(comma + 1);
-      }
-      return "[" + list + "]";
-    }
-    default:
-      return toml_string(text);
+  std::string text = get_option(config, option);
+  if (option.type == kBool || option.type == kInteger) return text;
+  if (!option.is_list()) return toml_string(text);
+  std::string list;
+  for (const std::string_view part : split_list(text)) {
+    if (!list.empty()) list += ", ";
+    list += toml_string(part);
   }
+  return "[" + list + "]";
 }
 
 std::optional<Error> set_option(Config& config, const Option& option, std::string_view text) {
@@ -373,6 +397,8 @@ std::string describe_values(const Option& option) {
       return "host:port";
     case kAddressList:
       return "addresses";
+    case kHostList:
+      return "host names";
     default:
       break;
   }

@@ -30,6 +30,7 @@ enum class OptionType : uint8_t {
   kChoice,       // One of Option::choices.
   kAddress,      // host:port, never a unix socket.
   kAddressList,  // host:port,unix:/path
+  kHostList,     // proxy1.example,proxy2.example; may be empty
 };
 
 // Where a row's value lives.
@@ -37,7 +38,8 @@ using OptionField =
     std::variant<bool& (*)(Config&), uint32_t& (*)(Config&), uint64_t& (*)(Config&),
                  Milliseconds& (*)(Config&), Microseconds& (*)(Config&), std::string& (*)(Config&),
                  Address& (*)(Config&), std::vector<Address>& (*)(Config&),
-                 RouterKind& (*)(Config&), LogLevel& (*)(Config&), LogFormat& (*)(Config&)>;
+                 std::vector<std::string>& (*)(Config&), RouterKind& (*)(Config&),
+                 LogLevel& (*)(Config&), LogFormat& (*)(Config&)>;
 
 struct Option {
   std::string_view name;  // "proxy.max_clients"
@@ -53,6 +55,9 @@ struct Option {
   bool or_zero = false;
   std::span<const std::string_view> choices = {};
 
+  bool is_list() const noexcept {
+    return type == OptionType::kAddressList || type == OptionType::kHostList;
+  }
   bool secret() const noexcept { return type == OptionType::kPassword; }
   std::string_view section() const noexcept { return name.substr(0, name.find('.')); }
   std::string_view key() const noexcept { return name.substr(name.find('.') + 1); }

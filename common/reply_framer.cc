@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstddef>
 #include <cstring>
 
 namespace pikaproxy {
@@ -11,6 +12,22 @@ constexpr uint32_t kTextMax = 1 << 20;  // A status, error or integer line.
 constexpr uint32_t kLengthDigitsMax = 18;
 constexpr uint64_t kBulkMax = 1ull << 33;  // Redis' own maximum of proto-max-bulk-len is far below.
 constexpr uint64_t kElementsMax = 1ull << 32;
+
+// The end of a bulk string all of whose bytes are at hand, its type byte excluded: nearly every
+// value on the way. Null otherwise, which says nothing; the state machine looks again.
+const char* skip_bulk(const char* at, const char* end) noexcept {
+  constexpr std::ptrdiff_t kDigitsMax = 9;
+  const char* const first = at;
+  size_t length = 0;
+  for (; at != end && *at >= '0' && *at <= '9'; ++at) {
+    length = length * 10 + static_cast<size_t>(*at - '0');
+    if (at - first >= kDigitsMax) return nullptr;
+  }
+  if (at == first || end - at < 4) return nullptr;
+  if (static_cast<size_t>(end - at) < length + 4 || at[0] != '\r' || at[1] != '\n') return nullptr;
+  at += 2 + length;
+  return at[0] == '\r' && at[1] == '\n' ? at + 2 : nullptr;
+}
 
 }  // namespace
 
@@ -27,6 +44,13 @@ ReplyFramer::Status ReplyFramer::feed(std::string_view bytes, uint64_t& consumed
     switch (state_) {
       case State::kType:
         type_ = *at++;
+        if (type_ == '$') {
+          if (const char* next = skip_bulk(at, end)) {
+            at = next;
+            --elements_left_;
+            break;
+          }
+        }
         line_bytes_ = 0;
         switch (type_) {
           case '+':

@@ -12,8 +12,15 @@ constexpr int64_t kStrangerArgumentsMax = 10;
 constexpr int64_t kStrangerBulkMax = 16 * 1024;
 constexpr size_t kKeptArguments = 4096;
 
+// isspace(): what may stand before a word and behind a closing quote.
 bool is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+// What ends a word without quotes: fewer characters than may stand before it. As in Redis'
+// sdssplitargs().
+bool ends_word(char c) {
+  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
 int hex_value(char c) {
@@ -77,7 +84,7 @@ bool split_quoted(std::string_view line, std::vector<std::string>& out) {
         if (at + 1 < line.size() && !is_space(line[at + 1])) return false;
         ++at;
         break;
-      } else if (is_space(c)) {
+      } else if (ends_word(c)) {
         break;
       } else if (c == '"' || c == '\'') {
         quote = c;
@@ -150,7 +157,7 @@ RequestParser::Status RequestParser::parse_array(std::string_view bytes, Request
         return Status::kNeedMore;
       case Line::kOk:
         break;
-      default:
+      case Line::kBad:
         return fail("invalid multibulk length");
     }
     if (value > kArgumentsMax) return fail("invalid multibulk length");
@@ -183,7 +190,7 @@ RequestParser::Status RequestParser::parse_array(std::string_view bytes, Request
         return Status::kNeedMore;
       case Line::kOk:
         break;
-      default:
+      case Line::kBad:
         return fail("invalid bulk length");
     }
     if (value < 0 || static_cast<uint64_t>(value) > limits.bulk_max) {

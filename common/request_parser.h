@@ -53,7 +53,7 @@ class RequestParser {
   void shrink();
 
  private:
-  enum class Line : uint8_t { kOk, kNeedMore, kBad, kTooLong };
+  enum class Line : uint8_t { kOk, kNeedMore, kBad };
 
   Status parse_array(std::string_view bytes, RequestProgress& progress, const RequestLimits& limits,
                      bool collect);

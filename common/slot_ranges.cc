@@ -1,8 +1,8 @@
 #include "common/slot_ranges.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "common/ascii.h"
 #include "common/slot.h"
 #include "common/text.h"
 
@@ -20,11 +20,6 @@ Error bad(std::string_view text, std::string_view why) {
                " (write \"0-341\", \"7\" or \"0-99,200\"; slots are 0 to 1023)"};
 }
 
-bool parse_slot(std::string_view text, unsigned& slot) {
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), slot);
-  return ec == std::errc() && end == text.data() + text.size() && !text.empty();
-}
-
 }  // namespace
 
 Result<std::vector<SlotRange>> parse_slot_ranges(std::string_view text) {
@@ -39,7 +34,7 @@ Result<std::vector<SlotRange>> parse_slot_ranges(std::string_view text) {
     unsigned first = 0;
     unsigned last = 0;
     if (part.empty()) return bad(text, "a range is empty");
-    if (!parse_slot(from, first) || !parse_slot(to, last)) {
+    if (!parse_integer(from, first) || !parse_integer(to, last)) {
       return bad(text, quote(part) + " is neither a number nor two with \"-\" between");
     }
     if (first >= kSlotCount || last >= kSlotCount) {

@@ -9,26 +9,33 @@ namespace {
 
 constexpr size_t kQuotedMax = 80;
 
+void append_printable(std::string& out, char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  if (c == '\n') {
+    out += "\\n";
+  } else if (c == '\r') {
+    out += "\\r";
+  } else if (c == '\t') {
+    out += "\\t";
+  } else if (byte < 0x20 || byte == 0x7F) {
+    char escape[8];
+    std::snprintf(escape, sizeof escape, "\\u%04X", byte);
+    out += escape;
+  } else {
+    out += c;
+  }
+}
+
 void append_escaped(std::string& out, std::string_view text) {
   for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\r') {
-      out += "\\r";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (byte < 0x20 || byte == 0x7F) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04X", byte);
-      out += escape;
-    } else {
-      out += c;
-    }
+    if (c == '"' || c == '\\') out += '\\';
+    append_printable(out, c);
   }
+}
+
+size_t common_prefix(std::string_view a, std::string_view b) {
+  const auto [end, unused] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  return static_cast<size_t>(end - a.begin());
 }
 
 }  // namespace
@@ -46,11 +53,24 @@ std::string quote(std::string_view text) {
   return out;
 }
 
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) append_printable(out, c);
+  return out;
+}
+
 std::string toml_string(std::string_view text) {
   std::string out = "\"";
   append_escaped(out, text);
   out += '"';
   return out;
+}
+
+bool has_control_character(std::string_view text) noexcept {
+  return std::any_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7F;
+  });
 }
 
 size_t edit_distance(std::string_view a, std::string_view b) {
@@ -78,12 +98,17 @@ std::string_view closest(std::string_view word, std::span<const std::string_view
   if (word.size() > kWordMax) return {};
   std::string_view best;
   size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
+  size_t best_prefix = 0;
   for (const std::string_view candidate : candidates) {
     const size_t distance = edit_distance(word, candidate);
     // A distance of the whole word shares nothing with it.
-    if (distance < best_distance && distance < candidate.size()) {
+    if (distance > best_distance || distance >= candidate.size()) continue;
+    // People mistype the end of a word rather than its beginning.
+    const size_t prefix = common_prefix(word, candidate);
+    if (distance < best_distance || (!best.empty() && prefix > best_prefix)) {
       best = candidate;
       best_distance = distance;
+      best_prefix = prefix;
     }
   }
   return best;

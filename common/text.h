@@ -12,8 +12,14 @@ namespace pikaproxy {
 // are escaped, and what is longer than 80 bytes is cut and ends in "...".
 std::string quote(std::string_view text);
 
+// `text` with control bytes escaped, complete and without quotes: for sentences that others made.
+std::string printable(std::string_view text);
+
 // `text` in double quotes as a TOML basic string, complete.
 std::string toml_string(std::string_view text);
+
+// Whether there is a byte below 0x20, or 0x7F.
+bool has_control_character(std::string_view text) noexcept;
 
 // Edits (insert, delete, replace, swap neighbours) that turn `a` into `b`.
 size_t edit_distance(std::string_view a, std::string_view b);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 
+#include "common/ascii.h"
 #include "common/text.h"
 
 namespace pikaproxy {
@@ -21,18 +22,6 @@ constexpr std::array kTimeUnits = {
     Unit{"us", 1},         Unit{"ms", 1'000},        Unit{"s", 1'000'000},
     Unit{"m", 60'000'000}, Unit{"h", 3'600'000'000}, Unit{"d", 86'400'000'000}};
 constexpr int64_t kDurationMaxUs = 3650 * 86'400'000'000;
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) return false;
-  }
-  return true;
-}
 
 // Splits "64mb" into 64 and "mb"; false if there is no number in front or it passes 2^63.
 bool split(std::string_view text, int64_t& number, std::string_view& unit) {
@@ -60,7 +49,7 @@ Result<uint64_t> parse_size(std::string_view text) {
   if (split(text, number, unit)) {
     if (unit.empty()) return static_cast<uint64_t>(number);
     for (const Unit& known : kSizeUnits) {
-      if (!equal_ignoring_case(unit, known.name)) continue;
+      if (!equals_ignoring_case(unit, known.name)) continue;
       if (number > std::numeric_limits<int64_t>::max() / known.factor) {
         return Error{quote(text) + " is more bytes than 64 bits can count"};
       }
@@ -87,7 +76,7 @@ Result<std::chrono::microseconds> parse_duration(std::string_view text) {
                    std::string(text) + "ms\""};
     }
     for (const Unit& known : kTimeUnits) {
-      if (!equal_ignoring_case(unit, known.name)) continue;
+      if (!equals_ignoring_case(unit, known.name)) continue;
       if (number > kDurationMaxUs / known.factor) {
         return Error{quote(text) + " is longer than 3650 days"};
       }

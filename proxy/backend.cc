@@ -40,7 +40,7 @@ std::string describe_error(int error) {
 
 Backend::Backend(Worker& worker, Resolver& resolver, const GroupConfig& group, uint32_t db,
                  std::shared_ptr<ServerStats> stats)
-    : Stream(worker.loop()),
+    : Stream(worker.loop(), Order::kLast),
       worker_(worker),
       resolver_(resolver),
       group_(group),
@@ -75,6 +75,15 @@ bool Backend::serves(const GroupConfig& group) const noexcept {
 
 bool Backend::accept(Task* task, uint64_t size) {
   const BackendConfig& limits = worker_.config().backend;
+  if (retired_) {
+    worker_.fail(task, "ERR " + label_ + " was removed from the topology");
+    return false;
+  }
+  if (auth_lost_) {
+    worker_.fail(task,
+                 "ERR " + label_ + " asks for a password; check the group's user and password");
+    return false;
+  }
   if (!reachable_) {
     worker_.fail(task, "ERR " + label_ + " is not reachable: " + last_error_);
     return false;
@@ -196,11 +205,12 @@ void Backend::on_handshake_reply(std::string_view reply) {
   if (state_ == State::kPing) {
     if (is_auth_lost(reply)) {
       attempt_failed("it asks for a password; check the group's user and password");
-    } else if (reply == "+PONG\r\n" || reply.starts_with('-')) {
-      // Errors such as LOADING or MASTERDOWN are for the clients to see, with each request.
+    } else if (reply == "+PONG\r\n" || (reply.starts_with('-') && !reply.starts_with("-ERR"))) {
+      // LOADING, MASTERDOWN and alike are for the clients to see, with each request.
       become_ready();
     } else {
-      attempt_failed("it does not answer PING as a Redis server does");
+      attempt_failed(reply.starts_with('-') ? "it answers PING with: " + text
+                                            : "it does not answer PING as a Redis server does");
     }
     return;
   }
@@ -228,8 +238,6 @@ void Backend::become_ready() {
   }
   reachable_ = true;
   attempt_ = 0;
-  pause_ = 0;
-  last_error_.clear();
   stats_->connects_ok.add();
   if (db_ == 0) stats_->up.set(1);
   send_queue(waiting_);
@@ -263,6 +271,7 @@ void Backend::lose(const std::string& reason) {
            "error", reason, "db", db_);
   disconnect();
   const bool was_stable = loop_.now() - ready_since_ >= kStableUs || last_received_ > ready_since_;
+  if (was_stable) pause_ = 0;
   state_ = State::kClosed;
   auth_lost_ = false;
   fail_tasks("ERR " + label_ + " " + reason + "; the request may or may not have been executed");
@@ -303,6 +312,7 @@ void Backend::on_end(int error) {
 }
 
 void Backend::on_flush() {
+  if (state_ != State::kReady) return;
   const Ticks now = loop_.now();
   for (Task* task = unsent_; task != nullptr; task = task->next_of_backend) task->sent = now;
   unsent_ = nullptr;
@@ -352,7 +362,12 @@ void Backend::take_reply(std::string_view piece, bool complete) {
   if (!complete) {
     if (task->streaming) {
       worker_.stream(task, piece);
-    } else if (task->client != nullptr || task->gathering != nullptr) {
+    } else if (task->is_wanted()) {
+      if (worker_.memory_full() && task->reply.size() > kStreamMin) task->dropped = true;
+      if (task->dropped) {
+        task->reply.clear(loop_.pool());
+        return;
+      }
       task->reply.append(loop_.pool(), piece);
       if (task->reply.size() >= kStreamMin) worker_.try_streaming(task);
     }
@@ -374,6 +389,11 @@ void Backend::take_reply(std::string_view piece, bool complete) {
                    "ERR " + label_ + " asks for a password; check the group's user and password");
       return;
     }
+  }
+  if (task->dropped) {
+    worker_.fail(
+        task, "OOM the reply is too large for the bytes the proxy may hold now (proxy.memory_max)");
+    return;
   }
   worker_.complete(task, piece);
 }

@@ -59,11 +59,17 @@ class Backend : public Stream {
 
   // Scripts that this connection's server is known to have (by SHA-1 in lower case).
   bool has_script(const std::string& sha) const { return scripts_.contains(sha); }
-  void add_script(const std::string& sha) { scripts_.insert(sha); }
+  void add_script(const std::string& sha) {
+    // Forgetting only costs a SCRIPT LOAD.
+    if (scripts_.size() >= kScriptsMax) scripts_.clear();
+    scripts_.insert(sha);
+  }
   void forget_scripts() noexcept { scripts_.clear(); }
   void forget_script(const std::string& sha) { scripts_.erase(sha); }
 
  private:
+  static constexpr size_t kScriptsMax = 10'000;
+
   enum class State : uint8_t {
     kClosed,
     kResolving,

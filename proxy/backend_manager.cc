@@ -1,26 +1,34 @@
 #include "proxy/backend_manager.h"
 
+#include <utility>
+
 #include "proxy/worker.h"
 
 namespace pikaproxy {
 
-void BackendManager::install(const Topology& topology, uint32_t databases) {
-  std::vector<std::unique_ptr<Backend>> old = std::move(backends_);
+template <typename Visit>
+void BackendManager::for_each(Visit visit) {
+  for (auto& of_group : backends_) {
+    for (auto& backend : of_group) {
+      if (backend != nullptr) visit(*backend);
+    }
+  }
+}
+
+void BackendManager::install(const Topology& topology) {
+  std::vector<std::vector<std::unique_ptr<Backend>>> old = std::move(backends_);
   std::vector<std::shared_ptr<ServerStats>> old_stats = std::move(stats_);
   groups_ = topology.groups;
-  databases_ = databases;
   backends_.clear();
-  backends_.resize(groups_.size() * databases_);
+  backends_.resize(groups_.size());
   stats_.clear();
   for (size_t group = 0; group < groups_.size(); ++group) {
     std::shared_ptr<ServerStats> stats;
-    for (auto& backend : old) {
-      if (backend == nullptr || !backend->serves(groups_[group]) || backend->db() >= databases_) {
-        continue;
-      }
-      stats = backend->stats();
-      const size_t index = group * databases_ + backend->db();
-      backends_[index] = std::move(backend);
+    for (auto& of_group : old) {
+      // Database 0 is always there, and all databases of a group have the same server.
+      if (of_group.empty() || !of_group[0]->serves(groups_[group])) continue;
+      stats = of_group[0]->stats();
+      backends_[group] = std::exchange(of_group, {});
     }
     if (stats == nullptr) {
       stats = worker_.stats().add_server(groups_[group].name, groups_[group].server.to_string());
@@ -29,10 +37,12 @@ void BackendManager::install(const Topology& topology, uint32_t databases) {
     stats_.push_back(std::move(stats));
   }
   for (const auto& stats : old_stats) worker_.stats().remove_server(stats);
-  for (auto& backend : old) {
-    if (backend == nullptr) continue;
-    backend->retire();
-    retired_.push_back(std::move(backend));
+  for (auto& of_group : old) {
+    for (auto& backend : of_group) {
+      if (backend == nullptr) continue;
+      backend->retire();
+      retired_.push_back(std::move(backend));
+    }
   }
   for (size_t group = 0; group < groups_.size(); ++group) {
     get(static_cast<GroupIndex>(group), 0).open();
@@ -44,9 +54,7 @@ std::unique_ptr<Backend> BackendManager::make(GroupIndex group, uint32_t db) {
 }
 
 void BackendManager::check_timeouts() {
-  for (auto& backend : backends_) {
-    if (backend != nullptr) backend->check_timeouts();
-  }
+  for_each([](Backend& backend) { backend.check_timeouts(); });
   for (auto& backend : retired_) backend->check_timeouts();
   std::erase_if(retired_, [this](std::unique_ptr<Backend>& backend) {
     if (!backend->is_idle()) return false;
@@ -57,24 +65,12 @@ void BackendManager::check_timeouts() {
 }
 
 void BackendManager::shut() {
-  for (auto* list : {&backends_, &retired_}) {
-    for (auto& backend : *list) {
-      if (backend != nullptr) backend->shut();
-    }
-  }
+  for_each([](Backend& backend) { backend.shut(); });
+  for (auto& backend : retired_) backend->shut();
 }
 
-bool BackendManager::is_idle() const noexcept {
-  for (const auto& backend : backends_) {
-    if (backend != nullptr && !backend->is_idle()) return false;
-  }
-  return true;
-}
-
-void BackendManager::forget_scripts() noexcept {
-  for (auto& backend : backends_) {
-    if (backend != nullptr) backend->forget_scripts();
-  }
+void BackendManager::forget_scripts() {
+  for_each([](Backend& backend) { backend.forget_scripts(); });
 }
 
 }  // namespace pikaproxy

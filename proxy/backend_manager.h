@@ -20,10 +20,12 @@ class BackendManager {
       : worker_(worker), resolver_(resolver) {}
 
   // Follows a new topology: connects to new servers; those that are gone finish what is in flight.
-  void install(const Topology& topology, uint32_t databases);
+  void install(const Topology& topology);
 
   Backend& get(GroupIndex group, uint32_t db) {
-    std::unique_ptr<Backend>& backend = backends_[group * databases_ + db];
+    std::vector<std::unique_ptr<Backend>>& of_group = backends_[group];
+    if (db >= of_group.size()) of_group.resize(db + 1);
+    std::unique_ptr<Backend>& backend = of_group[db];
     if (backend == nullptr) backend = make(group, db);
     return *backend;
   }
@@ -32,20 +34,20 @@ class BackendManager {
   void check_timeouts();
   // Ends every connection; what is in flight is answered with an error.
   void shut();
-  // Nothing is in flight to any server.
-  bool is_idle() const noexcept;
   // No server is known to have any script any more.
-  void forget_scripts() noexcept;
+  void forget_scripts();
 
  private:
   std::unique_ptr<Backend> make(GroupIndex group, uint32_t db);
+  template <typename Visit>
+  void for_each(Visit visit);
 
   Worker& worker_;
   Resolver& resolver_;
-  uint32_t databases_ = 0;
   std::vector<GroupConfig> groups_;
   std::vector<std::shared_ptr<ServerStats>> stats_;  // By group.
-  std::vector<std::unique_ptr<Backend>> backends_;   // group * databases_ + db; may be null.
+  // By group, then by database: null or missing until it is needed.
+  std::vector<std::vector<std::unique_ptr<Backend>>> backends_;
   std::vector<std::unique_ptr<Backend>> retired_;
 };
 

@@ -89,7 +89,9 @@ ByteQueue::~ByteQueue() {
 
 void ByteQueue::append(BlockPool& pool, std::string_view bytes) {
   bytes_ += bytes.size();
-  if (tail_ != nullptr) {
+  // Never behind memory that was taken over: the bytes there may still be in use (the requests that
+  // a client sent behind the one whose memory this is).
+  if (tail_ != nullptr && tail_->size != Block::Size::kOwn) {
     const size_t part = std::min(bytes.size(), tail_->capacity - tail_->end);
     std::memcpy(tail_->data + tail_->end, bytes.data(), part);
     tail_->end += part;
@@ -106,8 +108,6 @@ void ByteQueue::append(BlockPool& pool, std::string_view bytes) {
 void ByteQueue::adopt(BlockPool& pool, char* data, size_t begin, size_t end, size_t capacity) {
   bytes_ += end - begin;
   Block* block = pool.adopt(data, begin, end, capacity);
-  // What is appended later must not land in the adopted memory's spare room: it is sized for one
-  // value, and another block is cheap.
   (tail_ == nullptr ? head_ : tail_->next) = block;
   tail_ = block;
 }

@@ -63,7 +63,8 @@ class ByteQueue {
   uint64_t bytes() const noexcept { return bytes_; }
 
   void append(BlockPool& pool, std::string_view bytes);
-  // Takes over memory from malloc() that holds `bytes` [begin, end).
+  // Takes over memory from malloc(), of which bytes [begin, end) are queued; the rest of it stays
+  // as it is until those are written.
   void adopt(BlockPool& pool, char* data, size_t begin, size_t end, size_t capacity);
   // Moves all of `other` to the end of this queue.
   void splice(ByteQueue& other) noexcept;

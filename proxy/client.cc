@@ -20,6 +20,14 @@ namespace {
 // a larger one gets memory of its own, which then goes to the backend without being copied.
 constexpr size_t kCarriedMax = 32 * 1024;
 constexpr size_t kOwnStepMin = 1024 * 1024;
+// Room beyond what is known to be missing, so that many small arguments do not each cost a call.
+constexpr size_t kOwnRoomMin = 64 * 1024;
+// A new client may have so many requests in flight; more once it is known how large its replies
+// are.
+constexpr size_t kWindowStart = 128;
+constexpr size_t kWindowMin = 16;
+constexpr uint32_t kLingerSeconds = 2;
+constexpr uint32_t kAnsweredMax = 1u << 20;
 // Pieces that are sent at once when possible, instead of being copied into the output first.
 constexpr size_t kLargePiece = 16 * 1024;
 
@@ -32,7 +40,7 @@ char* allocate(size_t bytes) {
 }  // namespace
 
 Client::Client(Worker& worker, uint64_t id)
-    : Stream(worker.loop()), worker_(worker), id_(id), created_s_(worker.now_s()) {
+    : Stream(worker.loop(), Order::kFirst), worker_(worker), id_(id), created_s_(worker.now_s()) {
   active_s_ = sent_s_ = created_s_;
   reset_session();
 }
@@ -71,17 +79,16 @@ std::span<char> Client::receive_space(std::span<char> scratch) {
     input_->received_in_place = false;
     return scratch.subspan(input_->size);
   }
-  if (input_->size == input_->capacity || input_->wanted > input_->capacity) {
-    // Not more at once than has been sent: a length alone must not cost memory.
-    const size_t capacity =
+  if (input_->size == input_->capacity) {
+    // About as much again as has been sent: a length alone must not cost memory.
+    const size_t step =
         std::min(input_->wanted, std::max(2 * input_->capacity, input_->size + kOwnStepMin));
-    if (capacity > input_->capacity) {
-      auto* grown = static_cast<char*>(std::realloc(input_->data, capacity));
-      if (grown == nullptr) throw std::bad_alloc();
-      loop_.pool().add_bytes(capacity - input_->capacity);
-      input_->data = grown;
-      input_->capacity = capacity;
-    }
+    const size_t capacity = std::max(step, input_->size + kOwnRoomMin);
+    auto* grown = static_cast<char*>(std::realloc(input_->data, capacity));
+    if (grown == nullptr) throw std::bad_alloc();
+    loop_.pool().add_bytes(capacity - input_->capacity);
+    input_->data = grown;
+    input_->capacity = capacity;
   }
   input_->received_in_place = true;
   return {input_->data + input_->size, input_->capacity - input_->size};
@@ -129,7 +136,7 @@ void Client::process(std::string_view bytes, RequestProgress progress) {
       log_debug("protocol error", "client", id_, "error", parser.error());
       reply(resp::error("ERR Protocol error: " + std::string(parser.error())));
       bytes = {};
-      close_after_replies();
+      close_lingering();
       break;
     }
     const size_t size = parser.size();
@@ -184,9 +191,24 @@ char* Client::take_request_memory(std::string_view request, size_t& capacity) {
 }
 
 bool Client::must_pause() const noexcept {
+  if (output_bytes() + kept_bytes_ > worker_.config().proxy.client_output_max / 4) return true;
+  return queue_.size() >= kWindowMin && queue_.size() >= window();
+}
+
+size_t Client::window() const noexcept {
+  // As TCP does it: a small window at first, opened by every answer, and never so wide that the
+  // replies to come, if they are like the last ones, exceed what may be queued.
   const ProxyConfig& limits = worker_.config().proxy;
-  return queue_.size() >= limits.client_pipeline_max ||
-         output_bytes() + kept_bytes_ > limits.client_output_max / 4;
+  const size_t opened = kWindowStart + 2 * static_cast<size_t>(answered_);
+  const size_t fitting = limits.client_output_max / 4 / std::max<size_t>(reply_bytes_, 64);
+  return std::min(
+      {static_cast<size_t>(limits.client_pipeline_max), opened, std::max(fitting, kWindowMin)});
+}
+
+const std::string& Client::peer() {
+  std::string& peer = edit_names().peer;
+  if (peer.empty()) peer = peer_name(fd());
+  return peer;
 }
 
 void Client::resume() {
@@ -232,19 +254,22 @@ Task* Client::add_task(const Command& command, std::string_view request) {
 }
 
 void Client::complete(Task* task, std::string_view piece) {
+  const auto bytes =
+      static_cast<int64_t>(std::min<uint64_t>(task->reply.size() + piece.size(), UINT32_MAX / 2));
+  reply_bytes_ = static_cast<uint32_t>(reply_bytes_ + (bytes - reply_bytes_) / 8);
+  if (answered_ < kAnsweredMax) ++answered_;
   if (queue_.front() != task) {
     task->done = true;
     if (task->silent) return;
     task->reply.append(loop_.pool(), piece);
     kept_bytes_ += task->reply.size();
-    if (too_much_output()) shut(Disconnect::kOutput);
+    if (has_too_much_output()) shut_for_output();
     return;
   }
   if (!task->silent) {
-    if (!task->streaming && too_much_output()) {
-      // Freed with the rest of the queue.
-      task->done = true;
-      shut(Disconnect::kOutput);
+    if (!task->streaming && has_too_much_output()) {
+      task->done = true;  // Freed with the rest of the queue.
+      shut_for_output();
       return;
     }
     if (task->reply.size() > 0) output(task->reply.view());
@@ -262,7 +287,7 @@ void Client::complete(Task* task, std::string_view piece) {
 }
 
 void Client::try_streaming(Task* task) {
-  if (queue_.front() != task || task->silent || too_much_output()) return;
+  if (queue_.front() != task || has_too_much_output()) return;
   output(task->reply.view());
   task->reply.clear(loop_.pool());
   task->streaming = true;
@@ -270,6 +295,8 @@ void Client::try_streaming(Task* task) {
 
 void Client::stream(std::string_view piece) {
   output(piece);
+  // One reply may be larger than client_output_max, but not than what all together may hold.
+  if (worker_.memory_full() && output_bytes() > kOwnStepMin) shut_for_output();
 }
 
 void Client::output(std::string_view bytes) {
@@ -281,27 +308,30 @@ void Client::output(std::string_view bytes) {
   worker_.stats().sent_bytes.add(bytes.size());
 }
 
-bool Client::too_much_output() {
+bool Client::has_too_much_output() const noexcept {
+  // One large reply alone may be larger than the limit, so this is asked before a reply is added.
   const uint64_t queued = output_bytes() + kept_bytes_;
-  const uint64_t limit = worker_.config().proxy.client_output_max;
-  // One large reply alone may be larger than the limit, so the test is made before a reply is
-  // added.
-  if (queued <= limit && !(worker_.memory_full() && queued > kOwnStepMin)) return false;
-  log_warn("client does not read its replies: closed", "client", peer_name(fd()), "id", id_,
-           "queued_bytes", queued, "limit_bytes", limit);
-  return true;
+  return queued > worker_.config().proxy.client_output_max ||
+         (worker_.memory_full() && queued > kOwnStepMin);
+}
+
+void Client::shut_for_output() {
+  log_warn("client does not read its replies: closed", "client", peer(), "id", id_, "queued_bytes",
+           output_bytes() + kept_bytes_, "limit_bytes", worker_.config().proxy.client_output_max);
+  shut(Disconnect::kOutput);
 }
 
 void Client::settle() {
+  if (!is_open()) return;
   if (paused_ && !resuming_) {
     const ProxyConfig& limits = worker_.config().proxy;
-    if (queue_.size() <= limits.client_pipeline_max / 2 &&
+    if (queue_.size() <= window() / 2 &&
         output_bytes() + kept_bytes_ <= limits.client_output_max / 8) {
       resuming_ = true;
       worker_.resume_later(this);
     }
   }
-  if (closing_ && is_idle()) shut(Disconnect::kClient);
+  finish_closing();
 }
 
 void Client::on_sent() {
@@ -314,6 +344,8 @@ void Client::on_sent() {
 void Client::on_end(int error) {
   if (error != 0) {
     shut(Disconnect::kError);
+  } else if (lingering_ && is_idle()) {
+    shut(Disconnect::kProtocol);
   } else {
     // The client may only have finished sending ("printf ... | nc"): it still gets its replies.
     close_after_replies();
@@ -322,8 +354,26 @@ void Client::on_end(int error) {
 
 void Client::close_after_replies() {
   closing_ = true;
+  lingering_ = false;
   set_reading(false);
-  if (is_idle()) shut(Disconnect::kClient);
+  finish_closing();
+}
+
+void Client::close_lingering() {
+  closing_ = true;
+  lingering_ = true;
+  finish_closing();
+}
+
+void Client::finish_closing() {
+  if (!closing_ || !is_idle() || !is_open()) return;
+  if (!lingering_) {
+    shut(Disconnect::kClient);
+    return;
+  }
+  // The client sees the end at once; check_timeouts() or its own end closes the rest.
+  ::shutdown(fd(), SHUT_WR);
+  sent_s_ = worker_.now_s();
 }
 
 void Client::shut(Disconnect why) {
@@ -340,12 +390,16 @@ void Client::shut(Disconnect why) {
 }
 
 void Client::check_timeouts(uint32_t now_s) {
+  if (lingering_ && is_idle() && now_s - sent_s_ >= kLingerSeconds) {
+    shut(Disconnect::kProtocol);
+    return;
+  }
   const ProxyConfig& limits = worker_.config().proxy;
   if (output_bytes() == 0) {
-    sent_s_ = now_s;
+    if (!lingering_) sent_s_ = now_s;
   } else if (limits.client_output_timeout.count() > 0 &&
              (now_s - sent_s_) * 1000ll >= limits.client_output_timeout.count()) {
-    log_warn("client does not read its replies: closed", "client", peer_name(fd()), "id", id_,
+    log_warn("client does not read its replies: closed", "client", peer(), "id", id_,
              "queued_bytes", output_bytes(), "stalled_s", now_s - sent_s_);
     shut(Disconnect::kOutput);
     return;

@@ -41,6 +41,8 @@ class Client : public Stream {
   // The last bytes of a task's reply (all of it, where nothing was kept before). Frees the task
   // when it was its turn. May close the client.
   void complete(Task* task, std::string_view piece);
+  // Nothing has been asked since that task's request.
+  bool is_newest(const Task* task) const noexcept { return queue_.back() == task; }
   // The task's reply is large: what was kept goes out now if it is the task's turn.
   void try_streaming(Task* task);
   // More bytes of such a reply.
@@ -54,6 +56,9 @@ class Client : public Stream {
   void resume();
   // Answers what was asked so far, then closes.
   void close_after_replies();
+  // The same, but what the client still sends is read and dropped for a while: closing with unread
+  // input would reset the connection, and the client might not see the last reply.
+  void close_lingering();
   // Closes now.
   void shut(Disconnect why);
   bool is_closing() const noexcept { return closing_; }
@@ -78,9 +83,12 @@ class Client : public Stream {
   // Rarely set, hence apart.
   struct Names {
     std::string name, lib_name, lib_version, user;
+    std::string peer;  // Once somebody asked.
   };
   const Names& names() const noexcept;
   Names& edit_names();
+  // "127.0.0.1:50123"
+  const std::string& peer();
   // Back to what a new connection has.
   void reset_session();
 
@@ -112,9 +120,13 @@ class Client : public Stream {
   void keep_input(std::string_view bytes, size_t wanted, const RequestProgress& progress);
   void drop_input() noexcept;
   bool must_pause() const noexcept;
+  // How many requests may be in flight, so that their replies are likely to fit.
+  size_t window() const noexcept;
   void output(std::string_view bytes);
-  bool too_much_output();
+  bool has_too_much_output() const noexcept;
+  void shut_for_output();
   void settle();
+  void finish_closing();
 
   // Constant after construction.
   Worker& worker_;
@@ -125,14 +137,17 @@ class Client : public Stream {
   ClientTaskQueue queue_;
   std::unique_ptr<Input> input_;
   std::unique_ptr<Names> names_;
-  uint64_t kept_bytes_ = 0;  // Replies that are done but have to wait.
+  uint64_t kept_bytes_ = 0;   // Replies that are done but have to wait.
+  uint32_t reply_bytes_ = 0;  // Of a usual reply: a moving average.
+  uint32_t answered_ = 0;     // Tasks completed, up to a bound.
   const Command* last_command_ = nullptr;
   uint32_t created_s_ = 0;
-  uint32_t active_s_ = 0;  // Last request.
-  uint32_t sent_s_ = 0;    // Last time the socket took some output, or had none to take.
-  bool paused_ = false;    // Not read from until less is in flight.
-  bool resuming_ = false;  // In the worker's list for resume().
-  bool closing_ = false;   // No more requests; close when the replies are out.
+  uint32_t active_s_ = 0;   // Last request.
+  uint32_t sent_s_ = 0;     // Last time the socket took some output, or had none to take.
+  bool paused_ = false;     // Not read from until less is in flight.
+  bool resuming_ = false;   // In the worker's list for resume().
+  bool lingering_ = false;  // Before it closes, see close_lingering().
+  bool closing_ = false;    // No more requests; close when the replies are out.
 };
 
 }  // namespace pikaproxy

@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::string_view kCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
 constexpr size_t kGatheringsKept = 256;
+// Buffers that grew beyond this are not kept.
+constexpr size_t kKeptBytes = 64 * 1024;
 // Redis cuts what it repeats of an unknown command at these.
 constexpr size_t kEchoedNameMax = 128;
 constexpr size_t kEchoedArgsMax = 128;
@@ -36,6 +38,10 @@ size_t decimal_digits(size_t value) {
 std::string_view encoded_argument(std::string_view arg) {
   const size_t header = 3 + decimal_digits(arg.size());
   return {arg.data() - header, header + arg.size() + 2};
+}
+
+std::string wrong_arity(const Command& command) {
+  return "ERR wrong number of arguments for '" + std::string(command.name) + "' command";
 }
 
 std::string unknown_command(Arguments args) {
@@ -88,8 +94,7 @@ void Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     command = subcommand;
   }
   if (!arity_fits(*command, args.size())) {
-    client.reply_error("ERR wrong number of arguments for '" + std::string(command->name) +
-                       "' command");
+    client.reply_error(wrong_arity(*command));
     return;
   }
   if (!client.session.authenticated && (command->flags & kFlagNoAuth) == 0) {
@@ -177,7 +182,7 @@ void Dispatcher::run(Request& request) {
       fan_out(request, Kind::kScriptExists);
       break;
     case CommandAction::kScriptFlush:
-      worker_.manager().scripts().clear();
+      worker_.manager().forget_scripts();
       fan_out(request, Kind::kAllOk);
       break;
     case CommandAction::kEval:
@@ -189,6 +194,14 @@ void Dispatcher::run(Request& request) {
     case CommandAction::kLocal:
       break;
   }
+}
+
+void Dispatcher::shrink() {
+  if (scratch_.capacity() > kKeptBytes) std::string().swap(scratch_);
+  if (encoded_.capacity() > kKeptBytes) std::string().swap(encoded_);
+  if (positions_.capacity() > kKeptBytes) std::vector<uint32_t>().swap(positions_);
+  if (key_groups_.capacity() > kKeptBytes) std::vector<GroupIndex>().swap(key_groups_);
+  if (encoded_args_.capacity() > kKeptBytes) std::vector<std::string_view>().swap(encoded_args_);
 }
 
 // ---- To one group -------------------------------------------------------------------------------
@@ -215,6 +228,10 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
     request.client.reply_error("ERR BLOCK is not supported by this proxy: a waiting " +
                                to_upper(request.command.name) +
                                " would hold up the connection to the server; poll without BLOCK");
+    return false;
+  }
+  if (request.command.key_step == 2 && request.args.size() % 2 == 0) {
+    request.client.reply_error(wrong_arity(request.command));  // MSETNX with a key without a value.
     return false;
   }
   std::string_view error;
@@ -310,6 +327,7 @@ Gathering& Dispatcher::start_gathering(Request& request, Gathering::Kind kind) {
   gathering->kind = kind;
   gathering->parent = request.client.add_task(request.command, request.raw);
   gathering->db = request.client.session.db;
+  gathering->epoch = worker_.topology().epoch;
   return *gathering.release();  // Owned by itself until finish().
 }
 
@@ -349,7 +367,11 @@ void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
   gathering.request.clear();
   gathering.repaired = false;
   std::unique_ptr<Gathering> owned(&gathering);
-  if (free_gatherings_.size() < kGatheringsKept) free_gatherings_.push_back(std::move(owned));
+  const bool is_small =
+      gathering.part_of_key.capacity() + gathering.request.capacity() < kKeptBytes;
+  if (is_small && free_gatherings_.size() < kGatheringsKept) {
+    free_gatherings_.push_back(std::move(owned));
+  }
   worker_.complete(parent, reply);
 }
 
@@ -375,8 +397,7 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
   const Topology& topology = worker_.topology();
   const size_t keys = (request.args.size() - 1) / args_per_key;
   if (keys * args_per_key + 1 != request.args.size()) {
-    request.client.reply_error("ERR wrong number of arguments for '" +
-                               std::string(request.command.name) + "' command");
+    request.client.reply_error(wrong_arity(request.command));
     return;
   }
   key_groups_.clear();
@@ -451,6 +472,18 @@ void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
 
 // ---- SCAN and RANDOMKEY -------------------------------------------------------------------------
 
+namespace {
+
+// The first group at or behind `from` that serves anything.
+GroupIndex serving_group_from(const Topology& topology, GroupIndex from) {
+  for (const GroupIndex group : topology.serving_groups) {
+    if (group >= from) return group;
+  }
+  return kNoGroup;
+}
+
+}  // namespace
+
 void Dispatcher::scan(Request& request) {
   const Topology& topology = worker_.topology();
   uint64_t cursor = 0;
@@ -464,21 +497,24 @@ void Dispatcher::scan(Request& request) {
     request.client.reply_error("CLUSTERDOWN no slot is assigned");
     return;
   }
-  const auto position = static_cast<size_t>(cursor % kScanGroups);
-  if (position >= topology.serving_groups.size()) {
-    // A group that is gone since: its keys are elsewhere now, and there is nothing left to scan.
+  // Cursor 0 is the first group's, whichever that is; a group that serves nothing any more is
+  // passed over, and there is nothing behind the last one.
+  const auto wanted = static_cast<GroupIndex>(cursor % kScanGroups);
+  const GroupIndex group = serving_group_from(topology, wanted);
+  if (group == kNoGroup) {
     request.client.reply("*2\r\n$1\r\n0\r\n*0\r\n");
     return;
   }
+  const uint64_t server_cursor = group == wanted ? cursor / kScanGroups : 0;
   Gathering& gathering = start_gathering(request, Gathering::Kind::kScan);
-  gathering.group = static_cast<GroupIndex>(position);
+  gathering.group = group;
   scratch_.clear();
   resp::append_array(scratch_, static_cast<int64_t>(request.args.size()));
   resp::append_bulk(scratch_, "SCAN");
-  resp::append_bulk(scratch_, std::to_string(cursor / kScanGroups));
+  resp::append_bulk(scratch_, std::to_string(server_cursor));
   for (const std::string_view arg : request.args.subspan(2)) resp::append_bulk(scratch_, arg);
   hold(gathering);
-  send_part(gathering, topology.serving_groups[position], scratch_);
+  send_part(gathering, group, scratch_);
   release(gathering);
 }
 
@@ -489,13 +525,14 @@ void Dispatcher::gathered_scan(Gathering& gathering) {
   if (elements.enter() == 2) {
     const std::string_view text = reply_text(elements.next());
     const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), cursor);
-    if (ec == std::errc() && end == text.data() + text.size()) {
-      const size_t groups = worker_.topology().serving_groups.size();
-      const size_t group = gathering.group;
+    if (ec == std::errc() && end == text.data() + text.size() &&
+        cursor <= UINT64_MAX / kScanGroups - 1) {
       if (cursor != 0) {
-        cursor = cursor * kScanGroups + group;
-      } else if (group + 1 < groups) {
-        cursor = group + 1;
+        cursor = cursor * kScanGroups + gathering.group;
+      } else {
+        const GroupIndex next =
+            serving_group_from(worker_.topology(), static_cast<GroupIndex>(gathering.group + 1));
+        cursor = next == kNoGroup ? 0 : next;
       }
       const std::string_view keys = elements.next();
       scratch_.clear();
@@ -537,7 +574,8 @@ void Dispatcher::gathered_random_key(Gathering& gathering) {
   }
   const GroupIndex next = gathering.groups_left.back();
   gathering.groups_left.pop_back();
-  if (next >= worker_.topology().groups.size()) {
+  if (gathering.epoch != worker_.topology().epoch) {
+    // The groups' numbers may mean others now.
     finish(gathering, resp::kNull);
     return;
   }
@@ -550,8 +588,9 @@ void Dispatcher::gathered_random_key(Gathering& gathering) {
 //
 // A script lives at every server that ran it, but clients expect EVALSHA to work once SCRIPT LOAD
 // or EVAL did. The proxy keeps the bodies it has seen. Before the first EVALSHA of a script on a
-// connection it sends SCRIPT LOAD ahead on the same connection, so that order is kept; should the
-// server have lost the script since, NOSCRIPT is answered by sending the script itself.
+// connection it sends SCRIPT LOAD ahead on the same connection, so that order is kept. Should the
+// server have lost the script since, the script itself is sent, unless the client has gone on: then
+// its later requests would run first, and it gets NOSCRIPT as from Redis.
 
 void Dispatcher::script_load(Request& request) {
   worker_.manager().scripts().add(request.args[2]);
@@ -605,17 +644,21 @@ void Dispatcher::load_script_first(Backend& backend, std::string_view sha) {
 
 void Dispatcher::gathered_evalsha(Gathering& gathering) {
   const std::string_view reply = gathering.parts.back()->reply.view();
+  RequestParser parser;
+  RequestProgress progress;
+  const ProxyConfig& limits = worker_.config().proxy;
+  // With another topology the group's number may mean another group: then the client has to repeat.
   if (!gathering.repaired && reply.starts_with("-NOSCRIPT") &&
-      gathering.group < worker_.topology().groups.size()) {
-    RequestParser parser;
-    RequestProgress progress;
-    parser.parse(gathering.request, progress, RequestLimits{});
+      gathering.epoch == worker_.topology().epoch &&
+      parser.parse(gathering.request, progress, {limits.bulk_max, limits.request_max, true}) ==
+          RequestParser::Status::kRequest) {
     const Arguments args = parser.args();
     const std::string sha = ScriptCache::normalize(args[1]);
     const std::shared_ptr<const std::string> body = worker_.manager().scripts().find(sha);
-    if (body != nullptr) {
+    worker_.backends().get(gathering.group, gathering.db).forget_script(sha);
+    const Task* parent = gathering.parent;
+    if (body != nullptr && parent->client != nullptr && parent->client->is_newest(parent)) {
       gathering.repaired = true;
-      worker_.backends().get(gathering.group, gathering.db).forget_script(sha);
       // EVALSHA -> EVAL, EVALSHA_RO -> EVAL_RO; the arguments stay.
       std::string again;
       resp::append_array(again, static_cast<int64_t>(args.size()));

@@ -33,6 +33,9 @@ class Dispatcher {
   // All parts of a gathering have their replies.
   void gathered(Gathering& gathering);
 
+  // Gives back what unusually large requests or replies made it keep. Now and then.
+  void shrink();
+
  private:
   struct Request {
     Client& client;

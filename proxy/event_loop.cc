@@ -7,6 +7,7 @@
 #include <system_error>
 #include <time.h>
 #include <unistd.h>
+#include <utility>
 
 #include "proxy/stream.h"
 
@@ -101,16 +102,20 @@ void EventLoop::post(std::function<void()> work) {
 void EventLoop::run_posted() {
   uint64_t count;
   [[maybe_unused]] const ssize_t got = ::read(wake_fd_, &count, sizeof count);
-  std::vector<std::function<void()>> work;
-  {
-    const std::lock_guard lock(posted_mutex_);
-    work.swap(posted_);
-    wake_pending_ = false;
+  for (;;) {
+    std::vector<std::function<void()>> work;
+    {
+      const std::lock_guard lock(posted_mutex_);
+      work.swap(posted_);
+      wake_pending_ = !work.empty();
+    }
+    if (work.empty()) return;
+    for (auto& item : work) item();
   }
-  for (auto& item : work) item();
 }
 
 EventLoop::TimerId EventLoop::add_timer(Ticks delay, std::function<void()> work) {
+  refresh_now();  // A long turn must not make the timer early.
   const TimerId id{now_ + delay, next_timer_++};
   timers_.emplace(id, std::move(work));
   return id;
@@ -136,10 +141,10 @@ int EventLoop::wait_timeout_ms() const noexcept {
 
 void EventLoop::flush_dirty() {
   // A write can fail, and a failure can make others dirty (an error for every client of a backend).
-  while (dirty_ != nullptr) {
-    refresh_now();
-    Stream* stream = dirty_;
-    dirty_ = nullptr;
+  refresh_now();
+  while (dirty_first_ != nullptr || dirty_last_ != nullptr) {
+    Stream*& list = dirty_first_ != nullptr ? dirty_first_ : dirty_last_;
+    Stream* stream = std::exchange(list, nullptr);
     while (stream != nullptr) {
       Stream* next = stream->next_dirty_;
       stream->dirty_ = false;

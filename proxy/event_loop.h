@@ -39,6 +39,8 @@ class EventLoop {
   void stop();
   // Any thread: has `work` run on the loop's thread.
   void post(std::function<void()> work);
+  // After run() has returned, by whoever joined its thread: runs what was posted too late for it.
+  void run_leftovers() { run_posted(); }
 
   // Loop's thread only, all below.
 
@@ -82,7 +84,8 @@ class EventLoop {
   Ticks now_ = 0;
   std::map<TimerId, std::function<void()>> timers_;
   uint64_t next_timer_ = 0;
-  Stream* dirty_ = nullptr;  // Streams with output to be written this turn.
+  Stream* dirty_first_ = nullptr;  // Streams with output to be written this turn,
+  Stream* dirty_last_ = nullptr;   // and those that are written after them.
   std::vector<std::unique_ptr<Stream>> doomed_;
   std::function<void()> turn_end_;
   std::atomic<uint64_t> turns_{0};

@@ -30,6 +30,7 @@ struct Gathering {
   std::vector<Task*> parts;           // Owned, until the parent is answered.
   std::vector<uint16_t> part_of_key;  // kMget: which part has the n-th key.
   uint32_t db = 0;
+  uint64_t epoch = 0;                   // Of the topology that group numbers below belong to.
   GroupIndex group = 0;                 // kScan, kEvalsha: where the part went.
   std::vector<GroupIndex> groups_left;  // kRandomKey: not asked yet.
   std::string request;                  // kEvalsha: the whole request, as RESP.
@@ -42,8 +43,8 @@ void merge_replies(const Gathering& gathering, std::string& out);
 
 // A SCAN cursor of ours holds the server's cursor and the number of the group it belongs to:
 //   cursor = server_cursor * 1024 + group
-// Hence 0 is the start and, as an answer, the end. Groups are few and server cursors are far below
-// 2^54 (they index a hash table), so the product fits.
+// Hence 0 is the start and, as an answer, the end. Server cursors index a hash table; one beyond
+// 2^54 is answered with an error.
 inline constexpr uint64_t kScanGroups = 1024;
 
 }  // namespace pikaproxy

@@ -5,7 +5,6 @@
 
 #include "proxy/backend.h"
 #include "proxy/client.h"
-#include "proxy/socket_options.h"
 #include "proxy/task.h"
 
 namespace pikaproxy {
@@ -45,7 +44,7 @@ void Slowlog::configure(const SlowlogConfig& config) {
   while (entries_.size() > max_len_) entries_.pop_front();
 }
 
-void Slowlog::add(const Task& task, Ticks total, const Client* client) {
+void Slowlog::add(const Task& task, Ticks total, Client* client) {
   Entry entry;
   entry.id = next_id.fetch_add(1, std::memory_order_relaxed);
   entry.unix_time = ::time(nullptr);
@@ -53,7 +52,7 @@ void Slowlog::add(const Task& task, Ticks total, const Client* client) {
   entry.server_us = task.server_time;
   entry.args = arguments_of({task.prefix, task.prefix_size});
   if (client != nullptr && client->is_open()) {
-    entry.client = peer_name(client->fd());
+    entry.client = client->peer();
     entry.client_name = client->names().name;
   }
   if (task.backend != nullptr) entry.server = task.backend->stats()->server;

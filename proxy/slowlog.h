@@ -34,7 +34,7 @@ class Slowlog {
   void configure(const SlowlogConfig& config);
   bool is_slow(Ticks total) const noexcept { return threshold_ >= 0 && total >= threshold_; }
   // `client` is null if it left.
-  void add(const Task& task, Ticks total, const Client* client);
+  void add(const Task& task, Ticks total, Client* client);
 
   // Any thread.
   void copy_to(std::vector<Entry>& entries) const;

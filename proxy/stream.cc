@@ -119,8 +119,9 @@ void Stream::set_reading(bool on) {
 void Stream::mark_dirty() noexcept {
   if (dirty_ || phase_ != Phase::kOpen || write_blocked_) return;
   dirty_ = true;
-  next_dirty_ = loop_.dirty_;
-  loop_.dirty_ = this;
+  Stream*& list = order_ == Order::kFirst ? loop_.dirty_first_ : loop_.dirty_last_;
+  next_dirty_ = list;
+  list = this;
 }
 
 void Stream::update_interest() noexcept {
@@ -208,7 +209,10 @@ void Stream::flush() {
     if (written < 0) {
       if (errno == EINTR) continue;
       if (!is_would_block(errno)) {
-        on_end(errno);
+        const int error = errno;
+        // What the peer said before it went away may still be there to read.
+        if (reading_ && !ended_) receive();
+        if (phase_ == Phase::kOpen) on_end(error);
         return;
       }
       written = 0;

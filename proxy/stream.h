@@ -24,7 +24,11 @@ class Stream {
   uint64_t output_bytes() const noexcept { return output_.bytes(); }
 
  protected:
-  explicit Stream(EventLoop& loop) noexcept : loop_(loop) {}
+  // When in a turn it is written. Servers last: their answers should not come before all requests
+  // of the turn are out.
+  enum class Order : uint8_t { kFirst, kLast };
+
+  Stream(EventLoop& loop, Order order) noexcept : loop_(loop), order_(order) {}
 
   // Takes over a connected, non-blocking socket. False (errno set) if the kernel refuses.
   bool attach(int fd);
@@ -79,6 +83,7 @@ class Stream {
   Stream* next_dirty_ = nullptr;
   int fd_ = -1;
   Phase phase_ = Phase::kClosed;
+  const Order order_;
   bool dirty_ = false;
   bool reading_ = true;
   bool write_blocked_ = false;  // The kernel's send buffer is full; wait for EPOLLOUT.

@@ -68,6 +68,7 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->server_time = 0;
   task->done = false;
   task->streaming = false;
+  task->dropped = false;
   task->silent = false;
   task->next_of_client = free_;
   free_ = task;

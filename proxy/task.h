@@ -56,9 +56,13 @@ struct Task {
   uint16_t part = 0;       // Which part of its gathering.
   bool done = false;       // The reply is complete (in `reply`).
   bool streaming = false;  // The first bytes of the reply went out to the client already.
+  bool dropped = false;    // The reply was too large to be kept: an error is the answer.
   bool silent = false;     // CLIENT REPLY OFF or SKIP: nobody wants the reply.
   uint8_t prefix_size = 0;
   char prefix[104];  // The request's first bytes, for SLOWLOG.
+
+  // Whether anybody will look at the reply.
+  bool is_wanted() const noexcept { return gathering != nullptr || (client != nullptr && !silent); }
 
   void set_prefix(std::string_view request) noexcept {
     prefix_size =
@@ -90,6 +94,7 @@ class TaskQueue {
   bool empty() const noexcept { return head_ == nullptr; }
   size_t size() const noexcept { return size_; }
   Task* front() const noexcept { return head_; }
+  Task* back() const noexcept { return tail_; }
   void push(Task* task) noexcept {
     task->*Next = nullptr;
     (tail_ == nullptr ? head_ : tail_->*Next) = task;

@@ -35,7 +35,7 @@ Worker::~Worker() {
 void Worker::start() {
   loop_.set_turn_end([this] { end_turn(); });
   loop_.post([this] {
-    backends_.install(*topology_, config_->proxy.databases);
+    backends_.install(*topology_);
     tick();
   });
   thread_ = std::thread([this] {
@@ -96,7 +96,7 @@ void Worker::install(std::shared_ptr<const Config> config, std::shared_ptr<const
     slowlog_.configure(config_->slowlog);
     if (topology != nullptr) {
       topology_ = topology;
-      backends_.install(*topology_, config_->proxy.databases);
+      backends_.install(*topology_);
     }
     installed();
   });
@@ -116,6 +116,7 @@ void Worker::tick() {
   last_second_ = now_s();
   for_each_client([this](Client& client) { client.check_timeouts(last_second_); });
   parser_.shrink();
+  dispatcher_.shrink();
 }
 
 void Worker::end_turn() {

@@ -56,6 +56,8 @@ void WorkerManager::start() {
 
 void WorkerManager::stop() {
   for (auto& worker : workers_) worker->stop();
+  // Workers answer each other's questions by posted work; what is left of it owns tasks.
+  for (auto& worker : workers_) worker->loop().run_leftovers();
 }
 
 bool WorkerManager::add_client(int fd) {
@@ -138,6 +140,13 @@ uint64_t WorkerManager::queued_bytes() const noexcept {
 void WorkerManager::reset_stats() {
   for (auto& worker : workers_) {
     worker->loop().post([&stats = worker->stats()] { stats.reset(); });
+  }
+}
+
+void WorkerManager::forget_scripts() {
+  scripts_.clear();
+  for (auto& worker : workers_) {
+    worker->loop().post([worker = worker.get()] { worker->backends().forget_scripts(); });
   }
 }
 

@@ -41,6 +41,8 @@ class WorkerManager : public ProxyStatus {
 
   const std::vector<std::unique_ptr<Worker>>& workers() const noexcept { return workers_; }
   ScriptCache& scripts() noexcept { return scripts_; }
+  // SCRIPT FLUSH: neither the cache nor any worker takes a script for known any more.
+  void forget_scripts();
   uint64_t client_count() const noexcept { return clients_.load(std::memory_order_relaxed); }
   // Bytes queued in all workers.
   uint64_t queued_bytes() const noexcept;
@@ -67,8 +69,8 @@ class WorkerManager : public ProxyStatus {
 
  private:
   // Constant after construction.
-  Resolver resolver_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  Resolver resolver_;  // Ends before the workers do: its answers are posted to them.
   int64_t started_unix_ms_ = 0;
 
   ScriptCache scripts_;

@@ -38,7 +38,7 @@ EXPLAINED_ARITIES = {
 
 # Where find_keys() differs from COMMAND GETKEYS, and why. The second item is what we find: argument
 # numbers, or None for "the request is wrong, it goes nowhere". Redis itself runs these requests as we
-# read them; its COMMAND GETKEYS is only a helper for clients.
+# read them; its COMMAND GETKEYS is only an aid for clients.
 EXPLAINED = [
     (["PFMERGE", "d"], [1], "complete without sources; Redis' GETKEYS wants one"),
     (["XREAD", "COUNT", "STREAMS", "STREAMS", "a", "0"], [4],

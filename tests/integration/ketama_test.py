@@ -176,9 +176,11 @@ class Keys(list):
 
 def make_keys(rng):
     """Different keys: of every length up to 64, long ones, bytes above 0x7F, and tags in every state."""
-    keys = {b"{", b"}", b"{}", b"{}x", b"x{}", b"}{", b"{{}}", b"{a}{b}", b"{}{a}", b"a{b", b"a}b{", b"$", b"$$",
+    keys = {b"", b"{", b"}", b"{}", b"{}x", b"x{}", b"}{", b"{{}}", b"{a}{b}", b"{}{a}", b"a{b", b"a}b{", b"$", b"$$",
             b"$$x", b"$a$b$", b"ab", b"axb", b"ba", b"\x00", b"\r\n", b" ", b"\xff", b"\x80{\xff\x00}\x80"}
     keys.update(bytes([byte]) for byte in range(256))
+    # Their fnv1a_64 lies just below the point that "s177" and "s1469" share.
+    keys.update(b"key:%d" % number for number in range(64900, 64910))
     while len(keys) < KEYS:
         kind = rng.randrange(8)
         size = rng.randint(1, 64)
@@ -282,6 +284,7 @@ class Pikaproxy(Process):
         if imported.returncode != 0:
             raise RuntimeError("import-twemproxy failed: " + imported.stderr)
         with open(config, "w", encoding="utf-8") as file:
+            # No fixed port for metrics.
             file.write(imported.stdout + "\n[admin]\nenabled = false\n")
         super().__init__([program, "--config", config], "imported", directory)
         self.owns_directory = True
@@ -364,14 +367,15 @@ def main():
     try:
         keys = Keys(make_keys(rng), backends.directory.name)
         few_keys = Keys(keys[:2000], backends.directory.name)
-        for pools in [pools_of(hash, options.all) for hash in HASHES] + [special_pools()]:
+        for number, pools in enumerate([pools_of(hash, options.all) for hash in HASHES] + [special_pools()]):
             with Nutcracker(pools, backends) as nutcracker:
                 for pool in pools:
                     compare_placement(pool, nutcracker, backends, keys, options.place, score)
                 if options.pikaproxy:
-                    # Placement has been compared in full; here it is about the import and the wire.
-                    for pool in [pools[1], pools[-2]]:
-                        compare_data(pool, nutcracker, backends, few_keys, options.pikaproxy, score)
+                    # Placement has been compared in full; here it is about the import and the wire, so one
+                    # pool per hash will do, each time of another kind.
+                    pool = pools[number % len(pools)]
+                    compare_data(pool, nutcracker, backends, few_keys, options.pikaproxy, score)
     finally:
         backends.stop()
     print("%d passed, %d failed" % (score.passed, score.failed))

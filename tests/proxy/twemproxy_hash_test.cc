@@ -44,7 +44,7 @@ TEST_SUITE("proxy/twemproxy_hash") {
     for (const Vector& vector : kVectors) {
       CAPTURE(vector.hash);
       const HashFunction hash = hash_function(vector.hash);
-      REQUIRE(hash != nullptr);
+      REQUIRE((hash != nullptr));
       CHECK(hash("apple") == vector.apple);
       CHECK(hash("user:1000:name") == vector.user);
       CHECK(hash("\x80\xFF{") == vector.high_bytes);
@@ -52,9 +52,9 @@ TEST_SUITE("proxy/twemproxy_hash") {
   }
 
   TEST_CASE("every name of the configuration has a function, and no other name has") {
-    for (const std::string_view name : kTwemproxyHashes) CHECK(hash_function(name) != nullptr);
+    for (const std::string_view name : kTwemproxyHashes) CHECK((hash_function(name) != nullptr));
     for (const std::string_view name : {"", "fnv1a_64 ", "FNV1A_64", "sha1", "ketama"}) {
-      CHECK(hash_function(name) == nullptr);
+      CHECK((hash_function(name) == nullptr));
       CHECK_FALSE(is_twemproxy_hash(name));
     }
   }
