@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -80,7 +81,7 @@ class MergedHistogram {
   uint64_t total() const noexcept { return total_; }
   uint64_t sum_us() const noexcept { return sum_us_; }
 
-  // How many values lie below `us`, buckets that straddle it counted as above.
+  // How many values are at most `us`; those in a bucket that reaches beyond it count as more.
   uint64_t count_below(uint64_t us) const noexcept {
     uint64_t count = 0;
     for (size_t i = 0; i < Histogram::kBuckets && Histogram::upper_bound_us(i) <= us + 1; ++i) {
@@ -88,15 +89,18 @@ class MergedHistogram {
     }
     return count;
   }
-  // The value below which `fraction` (0..1) of all values lie; 0 if there are none.
+  // The value below which `fraction` (0..1) of all values lie, 1 meaning the largest; 0 if there
+  // are none.
   uint64_t quantile_us(double fraction) const noexcept {
-    const auto rank = static_cast<uint64_t>(fraction * static_cast<double>(total_));
+    if (total_ == 0) return 0;
+    const auto rank =
+        std::min(static_cast<uint64_t>(fraction * static_cast<double>(total_)), total_ - 1);
     uint64_t seen = 0;
     for (size_t i = 0; i < Histogram::kBuckets; ++i) {
       seen += counts_[i];
       if (seen > rank) return Histogram::upper_bound_us(i) - 1;
     }
-    return total_ == 0 ? 0 : Histogram::upper_bound_us(Histogram::kBuckets - 1);
+    return Histogram::upper_bound_us(Histogram::kBuckets - 1) - 1;
   }
 
  private:

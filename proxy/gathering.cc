@@ -46,16 +46,16 @@ void merge_mget(const Gathering& gathering, std::string& out) {
 }
 
 void merge_sum(const Gathering& gathering, std::string& out) {
-  int64_t sum = 0;
+  uint64_t sum = 0;  // Unsigned: what servers say must not be able to overflow it.
   for (const Task* part : gathering.parts) {
     int64_t value = 0;
     if (!reply_integer(part->reply.view(), value)) {
       out += kUnexpected;
       return;
     }
-    sum += value;
+    sum += static_cast<uint64_t>(value);
   }
-  resp::append_integer(out, sum);
+  resp::append_integer(out, static_cast<int64_t>(sum));
 }
 
 void merge_concat(const Gathering& gathering, std::string& out) {

@@ -21,12 +21,20 @@ std::vector<LocalHandler> make_handlers() {
   return handlers;
 }
 
+const std::vector<LocalHandler>& handlers() {
+  static const std::vector<LocalHandler> kHandlers = make_handlers();
+  return kHandlers;
+}
+
 }  // namespace
 
 void run_local_command(Client& client, const Command& command, Arguments args) {
-  static const std::vector<LocalHandler> kHandlers = make_handlers();
   // A test holds that every local command of the table has a handler.
-  kHandlers[command.index](client, command, args);
+  handlers()[command.index](client, command, args);
+}
+
+bool has_local_handler(const Command& command) {
+  return handlers()[command.index] != nullptr;
 }
 
 std::string help_reply(std::string_view container, std::initializer_list<std::string_view> lines) {

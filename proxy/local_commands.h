@@ -16,6 +16,9 @@ class Client;
 // a task where other workers have to be asked.
 void run_local_command(Client& client, const Command& command, Arguments args);
 
+// Whether some file of local commands has code for it.
+bool has_local_handler(const Command& command);
+
 // The reply of "<container> HELP": what Redis puts around the lines, and the lines.
 std::string help_reply(std::string_view container, std::initializer_list<std::string_view> lines);
 

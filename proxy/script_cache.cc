@@ -9,6 +9,8 @@ namespace {
 
 constexpr size_t kScriptMax = 1024 * 1024;
 constexpr size_t kBytesMax = 16 * 1024 * 1024;
+// What an entry takes beside the body: its key twice, the nodes of the map and the list.
+constexpr size_t kEntryBytes = 256;
 
 }  // namespace
 
@@ -38,10 +40,10 @@ void ScriptCache::add(std::string_view body) {
   if (scripts_.contains(sha)) return;
   by_age_.push_back(sha);
   scripts_.emplace(sha, Entry{std::make_shared<const std::string>(body), std::prev(by_age_.end())});
-  bytes_ += body.size();
+  bytes_ += body.size() + kEntryBytes;
   while (bytes_ > kBytesMax) {
     const auto oldest = scripts_.find(by_age_.front());
-    bytes_ -= oldest->second.body->size();
+    bytes_ -= oldest->second.body->size() + kEntryBytes;
     scripts_.erase(oldest);
     by_age_.pop_front();
   }
