@@ -225,7 +225,7 @@ if [ "$preset" = dev ]; then
   mapfile -t sources < <(find common proxy dashboard tests -name '*.cc' -o -name '*.h' | sort)
   # Names the files only; "clang-format -i FILE" puts one right.
   # shellcheck disable=SC2016
-  check format 120 bash -c '! clang-format --dry-run "$@" 2>&1 | grep -oE "^[^:]+:" | sort -u | grep .' format "${sources[@]}"
+  check format 120 bash -c '! clang-format --dry-run "$@" 2>&1 | grep -oE "^[a-z_/]+\.(cc|h):" | sort -u | grep .' format "${sources[@]}"
   check shell-scripts 120 shellcheck -x test.sh quickstart.sh .ci/run scripts/packages.sh
   [ "$quick" = yes ] || fuzzers
 fi
