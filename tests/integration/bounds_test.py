@@ -15,7 +15,7 @@ import sys
 import time
 
 from checks import Background, keys_of_group, pipeline, run_tests
-from resp import Resp, RespError, encode
+from resp import RespError, encode
 from servers import PikaProxy, RedisServer, wait_until
 
 MB = 1 << 20
@@ -272,7 +272,8 @@ def test_client_idle_timeout(t):
             wait_until(lambda: all(is_closed(client) for client in idle + [half]) and not is_silent(waiting), 20,
                        "idle clients to be closed")
             gap = pinger.result()
-            t.check(gap is None or gap > 0.9, "an active client stays", "closed %.2f s after its last request" % (gap or 0))
+            t.check(gap is None or gap > 0.9, "an active client stays",
+                    "closed %.2f s after its last request" % (gap or 0))
             t.check(all(is_closed(client) for client in idle), "idle clients are closed")
             t.check(is_closed(half), "half a request does not keep a client alive")
             t.error(waiting.read(), "ERR server .* did not answer", "a client that waits for a reply is not idle")
@@ -328,7 +329,8 @@ def test_ten_thousand_idle_clients(t):
             t.note("an idle client costs %.0f bytes" % each)
             with cluster.client() as client:
                 t.equal(client.call("GET", "k"), value, "one more is served")
-                t.check("connected_clients:%d" % (count + 201) in client.call("INFO", "clients").decode(), "all are there")
+                t.check("connected_clients:%d" % (count + 201) in client.call("INFO", "clients").decode(),
+                        "all are there")
         finally:
             for one in sockets:
                 one.close()
@@ -453,7 +455,8 @@ def test_announced_lengths_cost_nothing(t):
 
 
 def check_gives_back(t, cluster, before_kb, what):
-    allowed_kb = before_kb * 1.1 + 4096
+    # What each worker may keep for the next burst: blocks, tasks, and what the allocator rounds up.
+    allowed_kb = before_kb * 1.1 + 8192
     try:
         wait_until(lambda: cluster.proxy.rss_kb() <= allowed_kb, GIVE_BACK_S, "memory to be given back")
     except TimeoutError:
@@ -494,7 +497,8 @@ def test_memory_after_a_large_pipeline(t):
         # The same while the server does not read for a while: the requests pile up in the proxy.
         cluster.servers[0].send_signal(signal.SIGSTOP)
         with cluster.client() as client:
-            sender = Background(lambda: [client.send("SET", keys_of_group(0, GROUPS, 1)[0], b"y" * MB) for _ in range(64)])
+            request = encode("SET", keys_of_group(0, GROUPS, 1)[0], b"y" * MB)
+            sender = Background(client.send_bytes, request * 64)
             wait_until(lambda: cluster.proxy.metric("pikaproxy_queued_bytes") > 30 * MB, 20, "requests to pile up")
             cluster.servers[0].send_signal(signal.SIGCONT)
             t.check([client.read() for _ in range(64)] == ["OK"] * 64, "64 requests of a MiB")

@@ -128,7 +128,8 @@ def test_shutdown_timeout(t):
             wait_until(lambda: proxy.metric("pikaproxy_backend_inflight_requests", group="g0") == 1, 10, "a request")
             proxy.send_signal(signal.SIGTERM)
             t.equal(proxy.wait_for_exit(END_S), 0, "exit code")
-            t.check("still had requests in flight" in proxy.log(), "the log says that some were left", proxy.log()[-400:])
+            t.check("still had requests in flight" in proxy.log(), "the log says that some were left",
+                    proxy.log()[-400:])
         servers[0].send_signal(signal.SIGCONT)
     with Servers(1) as servers, PikaProxy(t.pikaproxy, servers, {"proxy.shutdown_timeout": "0"}) as proxy:
         with proxy.client() as client:
@@ -242,7 +243,8 @@ def test_reload(t):
         t.equal(config_get(client, "proxy.max_clients"), "77", "nothing changed")
         proxy.options = good
         proxy.reload()
-        wait_until(lambda: proxy.metric("pikaproxy_config_last_reload_successful") == 1, 20, "a good file to be accepted")
+        wait_until(lambda: proxy.metric("pikaproxy_config_last_reload_successful") == 1, 20,
+                   "a good file to be accepted")
         t.check(abs(proxy.metric("pikaproxy_config_last_reload_timestamp_seconds") - time.time()) < 60, "when it was")
         t.equal(client.call("PING"), "PONG", "the client has been connected all the time")
 
@@ -276,7 +278,8 @@ def test_reload_of_passwords(t):
             t.error(client.call("AUTH", "first"), "WRONGPASS ", "the old password")
             t.error(client.call("AUTH", "app", "apppass"), "WRONGPASS ", "the user that is gone")
             t.equal(client.call("AUTH", "second"), "OK", "the new one")
-        t.check(old.call("GET", "k") in (b"v", RespError("NOAUTH Authentication required.")), "the old client is answered")
+        t.check(old.call("GET", "k") in (b"v", RespError("NOAUTH Authentication required.")),
+                "the old client is answered")
 
 
 class Traffic:
@@ -325,7 +328,8 @@ def test_reload_of_groups(t):
             lines = reload_and_wait(proxy, "settings reloaded")
             t.check("topology changed" in lines, "the log says that the topology changed", lines)
             traffic.check(t, "requests for slots that stay are answered all the time")
-            t.equal(client.call("MGET", *upper), [None] * len(upper), "requests for slots that moved go to the new group")
+            t.equal(client.call("MGET", *upper), [None] * len(upper),
+                    "requests for slots that moved go to the new group")
             for key in upper:
                 client.call("SET", key, "new")
             with servers[1].client() as direct:
@@ -339,7 +343,8 @@ def test_reload_of_groups(t):
             with proxy.client() as waiting:
                 servers[1].send_signal(signal.SIGSTOP)
                 waiting.send("GET", upper[0])
-                wait_until(lambda: proxy.metric("pikaproxy_backend_inflight_requests", group="two") >= 1, 10, "a request")
+                wait_until(lambda: proxy.metric("pikaproxy_backend_inflight_requests", group="two") >= 1, 10,
+                           "a request")
                 proxy.groups[0] = {"name": "three", "server": servers[2].address, "slots": "512-1023"}
                 reload_and_wait(proxy, "settings reloaded")
                 t.equal(client.call("SET", upper[0], "third"), "OK", "new requests go to the server that takes over")
@@ -407,7 +412,8 @@ def test_log_file(t):
                 t.equal(client.call("PING"), "PONG", "the proxy goes on")
         with ConfigFile({"log.file": os.path.join(directory, "none", "x.log")}) as config:
             code, _, err = run(t, "--config", config.path)
-            t.check(code == 3 and "x.log" in err and "No such file" in err, "a log file that cannot be opened", code, err)
+            t.check(code == 3 and "x.log" in err and "No such file" in err, "a log file that cannot be opened",
+                    code, err)
     finally:
         shutil.rmtree(directory)
 
@@ -491,7 +497,8 @@ def test_unix_socket_only(t):
         path, server_path = os.path.join(directory, "proxy.sock"), os.path.join(directory, "redis.sock")
         with RedisServer("--unixsocket", server_path) as server:
             with PikaProxy(t.pikaproxy, [{"server": "unix:" + server_path}],
-                           {"proxy.listen": ["unix:" + path], "admin.enabled": False}) as proxy, Resp(path=path) as client:
+                           {"proxy.listen": ["unix:" + path],
+                            "admin.enabled": False}) as proxy, Resp(path=path) as client:
                 t.equal(client.call("SET", "k", "v"), "OK", "SET")
                 t.equal(server.client().call("GET", "k"), b"v", "the server has it")
                 t.equal(stat.S_IMODE(os.stat(path).st_mode), 0o700, "unix_mode by default")
@@ -519,7 +526,8 @@ def test_ipv6(t):
         return
     with Servers(1) as servers:
         port = free_port()
-        with PikaProxy(t.pikaproxy, servers, {"proxy.listen": ["127.0.0.1:%d" % port, "[::1]:%d" % port]}, port=port) as proxy:
+        with PikaProxy(t.pikaproxy, servers, {"proxy.listen": ["127.0.0.1:%d" % port, "[::1]:%d" % port]},
+                       port=port) as proxy:
             with Resp("::1", port) as client, proxy.client() as other:
                 t.equal(client.call("SET", "k", "v"), "OK", "SET over IPv6")
                 t.equal(other.call("GET", "k"), b"v", "GET over IPv4 on the same port")
@@ -541,7 +549,8 @@ def test_cannot_listen(t):
             with ConfigFile(options, servers) as config:
                 code, out, err = run(t, "--config", config.path)
                 lines = [line for line in err.splitlines() if "cannot listen" in line]
-                t.check(code == 4 and lines and address in lines[0], "%s: exit code 4 and a sentence" % what, code, out, err)
+                t.check(code == 4 and lines and address in lines[0], "%s: exit code 4 and a sentence" % what,
+                        code, out, err)
         for address in ("192.0.2.1:6379", "no-such-host.invalid:6379"):
             with ConfigFile({"proxy.listen": [address]}, servers) as config:
                 code, _, err = run(t, "--config", config.path)
@@ -649,7 +658,8 @@ def test_metrics(t):
             except TimeoutError:
                 pass
             t.equal(proxy.metric(name, **labels), value, "%s %r" % (name, labels))
-        t.check(proxy.metric("pikaproxy_backend_error_replies_total", group="g0") >= 10, "errors of a server are counted")
+        t.check(proxy.metric("pikaproxy_backend_error_replies_total", group="g0") >= 10,
+                "errors of a server are counted")
         count = proxy.metric("pikaproxy_backend_request_duration_seconds_count", group="g1")
         t.check(count is not None and count >= 10, "histograms count", count)
 
