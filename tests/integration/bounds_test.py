@@ -506,6 +506,30 @@ def test_memory_after_a_large_pipeline(t):
             check_gives_back(t, cluster, before_kb, "requests that had to wait")
 
 
+def test_memory_after_bursts(t):
+    """Bursts of 96 MB by 16 clients, each served in two parts: what the first leaves must not keep the rest."""
+    with Cluster(t, {"proxy.workers": 1, "backend.request_timeout": "20s"}) as cluster:
+        before_kb = warm_up(cluster)
+        request = encode("SET", "k", b"y" * 20_000)
+        for number in range(3):
+            cluster.servers[0].send_signal(signal.SIGSTOP)
+            clients = [cluster.client() for _ in range(16)]
+            senders = [Background(client.send_bytes, request * 300) for client in clients]
+            wait_until(lambda: cluster.proxy.metric("pikaproxy_queued_bytes") > 20 * MB, 20, "requests to pile up")
+            cluster.servers[0].send_signal(signal.SIGCONT)
+            answered = sum(client.read() == "OK" for client in clients for _ in range(number))
+            cluster.servers[0].send_signal(signal.SIGSTOP)
+            time.sleep(2.5)  # Longer than the pause between two looks at the memory.
+            cluster.servers[0].send_signal(signal.SIGCONT)
+            answered += sum(client.read() == "OK" for client in clients for _ in range(300 - number))
+            t.equal(answered, 16 * 300, "all are answered")
+            for sender in senders:
+                sender.result()
+            for client in clients:
+                client.close()
+        check_gives_back(t, cluster, before_kb, "three bursts")
+
+
 def test_memory_after_a_large_reply(t):
     with Cluster(t, groups=GROUPS) as cluster:
         keys = [keys_of_group(group, GROUPS, 1)[0] for group in range(GROUPS)]
@@ -665,9 +689,8 @@ def test_memory_max_bounds_large_replies(t):
 TESTS = [test_max_clients, test_long_pipeline, test_pipeline_max_bounds_what_is_in_flight,
          test_client_that_does_not_read, test_client_output_timeout, test_client_idle_timeout,
          test_ten_thousand_idle_clients, test_largest_value, test_bulk_and_request_max,
-         test_announced_lengths_cost_nothing, test_memory_after_a_large_pipeline, test_memory_after_a_large_reply,
-         test_memory_after_large_requests,
-         test_pending_max, test_queue_max, test_memory_max, test_memory_max_bounds_large_replies]
+         test_announced_lengths_cost_nothing, test_memory_after_a_large_pipeline, test_memory_after_bursts,
+         test_memory_after_a_large_reply, test_memory_after_large_requests, test_pending_max, test_queue_max, test_memory_max, test_memory_max_bounds_large_replies]
 
 if __name__ == "__main__":
     sys.exit(run_tests(__doc__, TESTS))
