@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 
+import fake_dns
 from checks import Background, keys_of_group, run_tests
 from fake_server import FakeServer
 from resp import RespError, encode
@@ -559,6 +560,37 @@ def test_unknown_host(t):
         t.check(status == 503 and "no-such-host.invalid" in body, "/readyz names it", status, body)
 
 
+def test_slow_dns(t):
+    """One name is never answered, one late: neither may hold up the others, nor be held up for ever."""
+    if not fake_dns.available():
+        t.note("skipped: needs root, for a name server of its own")
+        return
+    delays = {"good.test": 0, "slow.test": 1.5, "silent.test": None}
+    with fake_dns.FakeDns(delays) as dns, RedisServer() as good, RedisServer() as slow, RedisServer() as local:
+        servers = ["silent.test:6379", "good.test:%d" % good.port, "slow.test:%d" % slow.port,
+                   "localhost:%d" % local.port]
+        keys = [keys_of_group(group, len(servers), 1)[0] for group in range(len(servers))]
+        with PikaProxy(dns.wrapper(t.pikaproxy), servers, {"backend.connect_timeout": "1s"}) as proxy:
+            clients = [proxy.client() for _ in range(CLIENTS)]
+            for number in (3, 1, 2):
+                replies = []
+
+                def all_work():
+                    replies[:] = [client.call("SET", keys[number], "v") for client in clients]
+                    return replies == ["OK"] * CLIENTS
+                try:
+                    wait_until(all_work, 15, "all to work")
+                except TimeoutError:
+                    pass
+                t.equal(replies, ["OK"] * CLIENTS, "%s is found" % servers[number])
+            for client in clients:
+                t.error(client.call("GET", keys[0]), "ERR server silent.test:6379 of group g0 is not reachable: ",
+                        "a name that nobody answers for")
+                client.close()
+            asked = dns.asked.count("silent.test")
+            t.check(asked < 100, "it is not asked for all the time", asked)
+
+
 def test_reply_for_a_client_that_left(t):
     """Abandoned requests must not shift the replies of others on the same connection."""
     with RedisServer("--enable-debug-command", "yes") as server, Cluster(t, server) as cluster:
@@ -617,7 +649,7 @@ def test_mset_with_a_dead_group(t):
 TESTS = [test_killed, test_stopped, test_garbage, test_resp3_answer, test_huge_length, test_garbage_from_the_start,
          test_closes_in_mid_reply, test_closes_after_some_replies, test_closes_in_a_large_reply, test_unsolicited,
          test_error_answers, test_noauth, test_accepts_and_closes, test_never_accepts, test_wrong_password,
-         test_missing_password, test_password_with_user, test_old_auth, test_host_names, test_unknown_host,
+         test_missing_password, test_password_with_user, test_old_auth, test_host_names, test_unknown_host, test_slow_dns,
          test_reply_for_a_client_that_left, test_missing_database, test_mset_with_a_dead_group]
 
 if __name__ == "__main__":
