@@ -1,7 +1,6 @@
 #include "common/address.h"
 
 #include <arpa/inet.h>
-
 #include <charconv>
 
 #include "common/text.h"

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "common/config_print.h"
+#include "common/file.h"
+#include "common/import_twemproxy.h"
 #include "common/option_table.h"
 #include "common/text.h"
 
@@ -12,6 +14,9 @@ namespace pikaproxy {
 namespace {
 
 using Mode = CommandLine::Mode;
+
+constexpr std::string_view kImportUsage = ": write import-twemproxy FILE.yml [--pool NAME]";
+constexpr size_t kImportFileMax = 16 * 1024 * 1024;
 
 // A flag that is no option of the configuration.
 struct Switch {
@@ -25,7 +30,6 @@ constexpr std::array kSwitches = {
     Switch{"--config", "-c", true, Mode::kRun},
     Switch{"--check-config", "-t", false, Mode::kCheckConfig},
     Switch{"--print-config", "-p", false, Mode::kPrintConfig},
-    Switch{"--import-twemproxy", "", true, Mode::kImportTwemproxy},
     Switch{"--version", "-V", false, Mode::kVersion},
     Switch{"--help", "-h", false, Mode::kHelp},
     Switch{"--help-markdown", "", false, Mode::kHelpMarkdown},
@@ -87,9 +91,40 @@ CommandResult check_config_command(const ConfigSources& sources) {
   return answer;
 }
 
+// What follows "import-twemproxy".
+CommandLine parse_import(std::span<const char* const> arguments) {
+  CommandLine line;
+  line.mode = Mode::kImportTwemproxy;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string_view argument(arguments[i]);
+    if (argument == "--pool" && i + 1 < arguments.size()) {
+      line.import_pool = arguments[++i];
+    } else if (line.import_file.empty() && !argument.empty() && !argument.starts_with('-')) {
+      line.import_file = argument;
+    } else {
+      return usage_error(quote(argument) + " is not understood" + std::string(kImportUsage));
+    }
+  }
+  if (line.import_file.empty()) return usage_error("no file is named" + std::string(kImportUsage));
+  return line;
+}
+
+CommandResult import_command(const CommandLine& line) {
+  const Result<std::string> yaml = read_file(line.import_file, kImportFileMax);
+  if (!yaml) return {kExitRuntimeFailure, "", "pikaproxy: " + yaml.error() + "\n"};
+  Result<std::string> toml = import_twemproxy(*yaml, line.import_pool);
+  if (!toml) {
+    return {kExitBadConfig, "", "pikaproxy: " + line.import_file + ": " + toml.error() + "\n"};
+  }
+  return {kExitOk, std::move(*toml), ""};
+}
+
 }  // namespace
 
 CommandLine parse_command_line(std::span<const char* const> arguments) {
+  if (!arguments.empty() && std::string_view(arguments[0]) == "import-twemproxy") {
+    return parse_import(arguments.subspan(1));
+  }
   CommandLine line;
   std::string mode_name;
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -105,7 +140,9 @@ CommandLine parse_command_line(std::span<const char* const> arguments) {
     const Option* const option =
         !found && name.starts_with("--") ? find_option(name.substr(2)) : nullptr;
     if (!found && !option) {
-      return usage_error("unknown option " + quote(name) + "." + suggestion_for(name));
+      const std::string suggestion = suggestion_for(name);
+      return usage_error("unknown option " + quote(name) +
+                         (suggestion.empty() ? "" : "." + suggestion));
     }
     std::string value;
     if (found && !found->takes_value) {
@@ -141,7 +178,6 @@ CommandLine parse_command_line(std::span<const char* const> arguments) {
     }
     line.mode = found->mode;
     mode_name = found->name;
-    if (found->mode == Mode::kImportTwemproxy) line.import_file = std::move(value);
   }
   return line;
 }
@@ -156,8 +192,9 @@ std::optional<CommandResult> run_command(const CommandLine& line,
                                          std::span<const std::string> libraries) {
   switch (line.mode) {
     case Mode::kRun:
-    case Mode::kImportTwemproxy:
       return std::nullopt;
+    case Mode::kImportTwemproxy:
+      return import_command(line);
     case Mode::kCheckConfig:
       return check_config_command(config_sources(line, std::move(environment)));
     case Mode::kPrintConfig:

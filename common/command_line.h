@@ -27,12 +27,13 @@ struct CommandLine {
   Mode mode = Mode::kRun;
   std::string config_file;                 // Empty = none.
   std::string import_file;                 // kImportTwemproxy: nutcracker's YAML file.
+  std::string import_pool;                 // kImportTwemproxy: may be empty.
   std::vector<ConfigSources::Flag> flags;  // Every --section.option; values not yet checked.
   std::string usage_error;                 // kUsageError: a sentence.
 };
 
 // Reads the arguments after the program's name. Knows -c/--config FILE, -t/--check-config,
-// -p/--print-config, --import-twemproxy FILE, -V/--version, -h/--help, --help-markdown and
+// -p/--print-config, -V/--version, -h/--help, --help-markdown and
 // --section.option VALUE for every row of the option table; a value may also follow a "=".
 //   Errors: kUsageError, with what to write instead. Values of options are judged by load_config().
 CommandLine parse_command_line(std::span<const char* const> arguments);
@@ -48,7 +49,7 @@ struct CommandResult {
   std::string err;  // For standard error.
 };
 
-// Carries out every mode but kRun and kImportTwemproxy, for which it returns nothing. Opens no
+// Carries out every mode but kRun, for which it returns nothing. Opens no
 // socket.
 //   `libraries`: "asio 1.22.1" and so on, for --version.
 std::optional<CommandResult> run_command(const CommandLine& line,

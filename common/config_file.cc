@@ -24,7 +24,7 @@ constexpr std::array<std::string_view, 4> kUserKeys = {"name", "password", "pass
                                                        "admin"};
 constexpr std::array<std::string_view, 8> kGroupKeys = {
     "name", "server", "user", "password", "password_file", "slots", "ketama_name", "weight"};
-constexpr int64_t kWeightMax = 1'000'000;
+constexpr int64_t kWeightMax = 2'147'483'647;  // What twemproxy takes.
 
 // What a TOML value is, in words.
 std::string_view kind_of(const toml::node& node) {

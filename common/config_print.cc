@@ -16,11 +16,8 @@ namespace {
 
 constexpr std::string_view kMask = "***";
 
-enum class Passwords : uint8_t { kMasked, kWritten };
-
-std::string password_toml(const std::string& password, Passwords passwords) {
-  if (password.empty() || passwords == Passwords::kWritten) return toml_string(password);
-  return toml_string(kMask);
+std::string masked(const std::string& password) {
+  return toml_string(password.empty() ? "" : kMask);
 }
 
 std::string source_text(const Origins& origins, std::string_view name) {
@@ -46,13 +43,12 @@ void append_line(std::string& out, std::string_view key, std::string_view value,
   std::string line = std::string(key) + " = " + std::string(value);
   if (!comment.empty()) {
     line.resize(std::max(line.size() + 2, kCommentColumn), ' ');
-    line += "# " + std::string(comment);
+    line += "# " + printable(comment);
   }
   out += line + "\n";
 }
 
-void append_users(std::string& out, const Config& config, const Origins& origins,
-                  Passwords passwords) {
+void append_users(std::string& out, const Config& config, const Origins& origins) {
   for (size_t i = 0; i < config.users.size(); ++i) {
     const UserConfig& user = config.users[i];
     const std::string id = "user[" + std::to_string(i) + "]";
@@ -60,13 +56,12 @@ void append_users(std::string& out, const Config& config, const Origins& origins
     if (origins.contains(id)) out += "  # " + source_text(origins, id);
     out += "\n";
     append_line(out, "name", toml_string(user.name), "");
-    append_line(out, "password", password_toml(user.password, passwords), "");
+    append_line(out, "password", masked(user.password), "");
     append_line(out, "admin", user.admin ? "true" : "false", "");
   }
 }
 
-void append_groups(std::string& out, const Config& config, const Origins& origins,
-                   Passwords passwords) {
+void append_groups(std::string& out, const Config& config, const Origins& origins) {
   for (size_t i = 0; i < config.groups.size(); ++i) {
     const GroupConfig& group = config.groups[i];
     const std::string id = "group[" + std::to_string(i) + "]";
@@ -77,7 +72,7 @@ void append_groups(std::string& out, const Config& config, const Origins& origin
     append_line(out, "server", toml_string(group.server.to_string()), "");
     if (!group.user.empty()) append_line(out, "user", toml_string(group.user), "");
     if (!group.password.empty()) {
-      append_line(out, "password", password_toml(group.password, passwords), "");
+      append_line(out, "password", masked(group.password), "");
     }
     if (!group.slots.empty()) {
       append_line(out, "slots", toml_string(format_slot_ranges(group.slots)), "");
@@ -175,29 +170,10 @@ std::string print_config(const LoadedConfig& loaded) {
     }
     // Together with password_file it would be refused.
     if (!config.auth.password_file.empty()) out += "# ";
-    append_line(out, option.key(), password_toml(get_option(config, option), Passwords::kMasked),
-                source);
+    append_line(out, option.key(), masked(get_option(config, option)), source);
   }
-  append_users(out, config, loaded.origins, Passwords::kMasked);
-  append_groups(out, config, loaded.origins, Passwords::kMasked);
-  return out;
-}
-
-std::string config_toml(const Config& config) {
-  const Config defaults;
-  std::string out;
-  std::string_view section;
-  for (const Option& option : options()) {
-    if (get_option(config, option) == get_option(defaults, option)) continue;
-    if (option.secret() && !config.auth.password_file.empty()) continue;
-    if (option.section() != section) {
-      section = option.section();
-      out += std::string(out.empty() ? "" : "\n") + "[" + std::string(section) + "]\n";
-    }
-    append_line(out, option.key(), option_toml(config, option), "");
-  }
-  append_users(out, config, {}, Passwords::kWritten);
-  append_groups(out, config, {}, Passwords::kWritten);
+  append_users(out, config, loaded.origins);
+  append_groups(out, config, loaded.origins);
   return out;
 }
 
@@ -211,7 +187,7 @@ std::string help_text() {
       "  -t, --check-config        Say all that is wrong with the configuration, and exit\n"
       "  -p, --print-config        Print the configuration in effect and where each value came\n"
       "                            from, and exit\n"
-      "      --import-twemproxy FILE\n"
+      "  import-twemproxy FILE [--pool NAME]\n"
       "                            Print the configuration that replaces a twemproxy with this\n"
       "                            file, and exit\n"
       "  -V, --version             Print versions, and exit\n"

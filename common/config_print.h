@@ -14,11 +14,6 @@ namespace pikaproxy {
 // Passwords are "***"; with no passwords in it, the text loads to the same configuration.
 std::string print_config(const LoadedConfig& loaded);
 
-// The same for a configuration that was made rather than loaded; passwords are written out.
-//   For:  --import-twemproxy, whose output is to be a file that works.
-//   Only what differs from the defaults is written.
-std::string config_toml(const Config& config);
-
 std::string help_text();
 
 // The table of docs/configuration.md.

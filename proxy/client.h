@@ -41,6 +41,8 @@ class Client : public Stream {
   // The last bytes of a task's reply (all of it, where nothing was kept before). Frees the task
   // when it was its turn. May close the client.
   void complete(Task* task, std::string_view piece);
+  // Nothing has been asked since that task's request.
+  bool is_newest(const Task* task) const noexcept { return queue_.back() == task; }
   // The task's reply is large: what was kept goes out now if it is the task's turn.
   void try_streaming(Task* task);
   // More bytes of such a reply.

@@ -40,6 +40,10 @@ std::string_view encoded_argument(std::string_view arg) {
   return {arg.data() - header, header + arg.size() + 2};
 }
 
+std::string wrong_arity(const Command& command) {
+  return "ERR wrong number of arguments for '" + std::string(command.name) + "' command";
+}
+
 std::string unknown_command(Arguments args) {
   std::string text = "ERR unknown command '" + std::string(args[0].substr(0, kEchoedNameMax)) +
                      "', with args beginning with: ";
@@ -90,8 +94,7 @@ void Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     command = subcommand;
   }
   if (!arity_fits(*command, args.size())) {
-    client.reply_error("ERR wrong number of arguments for '" + std::string(command->name) +
-                       "' command");
+    client.reply_error(wrong_arity(*command));
     return;
   }
   if (!client.session.authenticated && (command->flags & kFlagNoAuth) == 0) {
@@ -225,6 +228,10 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
     request.client.reply_error("ERR BLOCK is not supported by this proxy: a waiting " +
                                to_upper(request.command.name) +
                                " would hold up the connection to the server; poll without BLOCK");
+    return false;
+  }
+  if (request.command.key_step == 2 && request.args.size() % 2 == 0) {
+    request.client.reply_error(wrong_arity(request.command));  // MSETNX with a key without a value.
     return false;
   }
   std::string_view error;
@@ -390,8 +397,7 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
   const Topology& topology = worker_.topology();
   const size_t keys = (request.args.size() - 1) / args_per_key;
   if (keys * args_per_key + 1 != request.args.size()) {
-    request.client.reply_error("ERR wrong number of arguments for '" +
-                               std::string(request.command.name) + "' command");
+    request.client.reply_error(wrong_arity(request.command));
     return;
   }
   key_groups_.clear();
@@ -582,8 +588,9 @@ void Dispatcher::gathered_random_key(Gathering& gathering) {
 //
 // A script lives at every server that ran it, but clients expect EVALSHA to work once SCRIPT LOAD
 // or EVAL did. The proxy keeps the bodies it has seen. Before the first EVALSHA of a script on a
-// connection it sends SCRIPT LOAD ahead on the same connection, so that order is kept; should the
-// server have lost the script since, NOSCRIPT is answered by sending the script itself.
+// connection it sends SCRIPT LOAD ahead on the same connection, so that order is kept. Should the
+// server have lost the script since, the script itself is sent, unless the client has gone on: then
+// its later requests would run first, and it gets NOSCRIPT as from Redis.
 
 void Dispatcher::script_load(Request& request) {
   worker_.manager().scripts().add(request.args[2]);
@@ -648,9 +655,10 @@ void Dispatcher::gathered_evalsha(Gathering& gathering) {
     const Arguments args = parser.args();
     const std::string sha = ScriptCache::normalize(args[1]);
     const std::shared_ptr<const std::string> body = worker_.manager().scripts().find(sha);
-    if (body != nullptr) {
+    worker_.backends().get(gathering.group, gathering.db).forget_script(sha);
+    const Task* parent = gathering.parent;
+    if (body != nullptr && parent->client != nullptr && parent->client->is_newest(parent)) {
       gathering.repaired = true;
-      worker_.backends().get(gathering.group, gathering.db).forget_script(sha);
       // EVALSHA -> EVAL, EVALSHA_RO -> EVAL_RO; the arguments stay.
       std::string again;
       resp::append_array(again, static_cast<int64_t>(args.size()));

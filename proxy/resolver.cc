@@ -1,21 +1,32 @@
 #include "proxy/resolver.h"
 
+#include <arpa/inet.h>
+#include <thread>
+
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/post.hpp>
+
 namespace pikaproxy {
 
-Resolver::Resolver()
-    : context_(1),
-      work_(context_.get_executor()),
-      resolver_(context_),
-      thread_([this] { context_.run(); }) {}
+struct Resolver::Impl {
+  asio::io_context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  asio::ip::tcp::resolver resolver{context};
+  std::thread thread{[this] { context.run(); }};
+};
+
+Resolver::Resolver() : impl_(std::make_unique<Impl>()) {}
 
 Resolver::~Resolver() {
-  context_.stop();
-  thread_.join();
+  impl_->context.stop();
+  impl_->thread.join();
 }
 
 void Resolver::resolve(const std::string& host, Answer answer) {
-  asio::post(context_, [this, host, answer = std::move(answer)] {
-    resolver_.async_resolve(
+  asio::post(impl_->context, [impl = impl_.get(), host, answer = std::move(answer)] {
+    impl->resolver.async_resolve(
         host, "", [answer](std::error_code ec, const asio::ip::tcp::resolver::results_type& found) {
           if (ec) {
             answer(Error{ec.message()});
@@ -33,9 +44,9 @@ void Resolver::resolve(const std::string& host, Answer answer) {
 }
 
 bool Resolver::is_literal(const std::string& host) {
-  std::error_code ec;
-  asio::ip::make_address(host, ec);
-  return !ec;
+  in6_addr ignored;
+  return inet_pton(AF_INET, host.c_str(), &ignored) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), &ignored) == 1;
 }
 
 }  // namespace pikaproxy

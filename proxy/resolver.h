@@ -1,13 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
-#include <thread>
 #include <vector>
-
-#include <asio/executor_work_guard.hpp>
-#include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
 
 #include "common/result.h"
 
@@ -31,10 +27,8 @@ class Resolver {
   static bool is_literal(const std::string& host);
 
  private:
-  asio::io_context context_;
-  asio::executor_work_guard<asio::io_context::executor_type> work_;
-  asio::ip::tcp::resolver resolver_;
-  std::thread thread_;
+  struct Impl;  // Keeps asio out of this header, which nearly every file of proxy/ includes.
+  const std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace pikaproxy

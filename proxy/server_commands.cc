@@ -53,7 +53,7 @@ void config_get(Client& client, const Command&, Arguments args) {
 
 void config_set(Client& client, const Command& command, Arguments args) {
   if (args.size() % 2 != 0) {
-    client.reply_error("ERR wrong number of arguments for 'config|set' command");
+    client.reply_error("ERR syntax error");
     return;
   }
   const auto error = std::make_shared<std::string>();

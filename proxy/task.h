@@ -94,6 +94,7 @@ class TaskQueue {
   bool empty() const noexcept { return head_ == nullptr; }
   size_t size() const noexcept { return size_; }
   Task* front() const noexcept { return head_; }
+  Task* back() const noexcept { return tail_; }
   void push(Task* task) noexcept {
     task->*Next = nullptr;
     (tail_ == nullptr ? head_ : tail_->*Next) = task;

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <random>
 #include <set>
 #include <sstream>
 #include <string>
 
 #include <doctest/doctest.h>
 
+#include "common/config_file.h"
 #include "common/config_load.h"
 #include "common/config_print.h"
 #include "tests/common/temporary_directory.h"
@@ -223,6 +225,40 @@ TEST_SUITE("common/option_table") {
       CHECK(error->message.starts_with(c.name));
       CHECK(error->message.find(c.part) != std::string::npos);
       CHECK(config == Config());
+    }
+  }
+
+  TEST_CASE("any text that is accepted can be written, in text and in TOML, and read again") {
+    const auto seed = std::random_device{}();
+    CAPTURE(seed);
+    std::mt19937 random(seed);
+    constexpr std::string_view kAlphabet = "0123456789kmgtbushd.:,-[]/ off\"\\\x01\xC3";
+    for (int round = 0; round < 20'000; ++round) {
+      std::string text;
+      for (size_t size = random() % 8; size > 0; --size)
+        text += kAlphabet[random() % kAlphabet.size()];
+      const Option& option = options()[random() % options().size()];
+      Config config;
+      if (set_option(config, option, text)) {
+        REQUIRE(config == Config());
+        continue;
+      }
+      CAPTURE(option.name);
+      CAPTURE(text);
+      Config again;
+      REQUIRE_FALSE(set_option(again, option, get_option(config, option)));
+      REQUIRE(again == config);
+      // TOML is UTF-8 and nothing else.
+      if (text.find('\xC3') != std::string::npos) continue;
+      const std::string toml = "[" + std::string(option.section()) + "]\n" +
+                               std::string(option.key()) + " = " + option_toml(config, option) +
+                               "\n";
+      Config from_file;
+      Origins origins;
+      Problems problems;
+      REQUIRE(read_config_file(toml, "x.toml", from_file, origins, problems));
+      REQUIRE_MESSAGE(problems.empty(), problems[0].to_string());
+      REQUIRE(from_file == config);
     }
   }
 
