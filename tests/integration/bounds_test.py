@@ -15,7 +15,7 @@ import sys
 import time
 
 from checks import Background, keys_of_group, pipeline, run_tests
-from resp import Resp, RespError, encode
+from resp import RespError, encode
 from servers import PikaProxy, RedisServer, wait_until
 
 MB = 1 << 20
@@ -30,6 +30,7 @@ class Cluster:
             for _ in range(groups):
                 self.servers.append(RedisServer("--enable-debug-command", "local"))
             self.proxy = PikaProxy(t.pikaproxy, self.servers, options, allowed_errors=allowed_errors)
+            self.proxy.wait_for_servers()
         except BaseException:
             self.stop_servers()
             raise
@@ -271,7 +272,8 @@ def test_client_idle_timeout(t):
             wait_until(lambda: all(is_closed(client) for client in idle + [half]) and not is_silent(waiting), 20,
                        "idle clients to be closed")
             gap = pinger.result()
-            t.check(gap is None or gap > 0.9, "an active client stays", "closed %.2f s after its last request" % (gap or 0))
+            t.check(gap is None or gap > 0.9, "an active client stays",
+                    "closed %.2f s after its last request" % (gap or 0))
             t.check(all(is_closed(client) for client in idle), "idle clients are closed")
             t.check(is_closed(half), "half a request does not keep a client alive")
             t.error(waiting.read(), "ERR server .* did not answer", "a client that waits for a reply is not idle")
@@ -327,7 +329,8 @@ def test_ten_thousand_idle_clients(t):
             t.note("an idle client costs %.0f bytes" % each)
             with cluster.client() as client:
                 t.equal(client.call("GET", "k"), value, "one more is served")
-                t.check("connected_clients:%d" % (count + 201) in client.call("INFO", "clients").decode(), "all are there")
+                t.check("connected_clients:%d" % (count + 201) in client.call("INFO", "clients").decode(),
+                        "all are there")
         finally:
             for one in sockets:
                 one.close()
@@ -452,7 +455,8 @@ def test_announced_lengths_cost_nothing(t):
 
 
 def check_gives_back(t, cluster, before_kb, what):
-    allowed_kb = before_kb * 1.1 + 4096
+    # What each worker may keep for the next burst: blocks, tasks, and what the allocator rounds up.
+    allowed_kb = before_kb * 1.1 + 8192
     try:
         wait_until(lambda: cluster.proxy.rss_kb() <= allowed_kb, GIVE_BACK_S, "memory to be given back")
     except TimeoutError:
@@ -493,7 +497,8 @@ def test_memory_after_a_large_pipeline(t):
         # The same while the server does not read for a while: the requests pile up in the proxy.
         cluster.servers[0].send_signal(signal.SIGSTOP)
         with cluster.client() as client:
-            sender = Background(lambda: [client.send("SET", keys_of_group(0, GROUPS, 1)[0], b"y" * MB) for _ in range(64)])
+            request = encode("SET", keys_of_group(0, GROUPS, 1)[0], b"y" * MB)
+            sender = Background(client.send_bytes, request * 64)
             wait_until(lambda: cluster.proxy.metric("pikaproxy_queued_bytes") > 30 * MB, 20, "requests to pile up")
             cluster.servers[0].send_signal(signal.SIGCONT)
             t.check([client.read() for _ in range(64)] == ["OK"] * 64, "64 requests of a MiB")
@@ -565,46 +570,69 @@ def test_pending_max(t):
 
 
 def test_queue_max(t):
-    with Cluster(t, {"backend.queue_max": "64kb", "backend.request_timeout": "20s"}) as cluster:
+    """Clients send to a server that hangs, until one is told that the queue is full."""
+    with Cluster(t, {"backend.queue_max": "64kb", "backend.request_timeout": "20s", "proxy.workers": 1}) as cluster:
         with cluster.client() as client, cluster.client() as other:
-            client.call("SET", "k", "v")
+            other.call("SET", "k", "v")
             cluster.servers[0].send_signal(signal.SIGSTOP)
-            count = 3000  # 48 MB: more than the kernel's buffers take.
             peak = PeakRss(cluster.proxy)
-            client.send_bytes(encode("SET", "k", b"x" * 16_384) * count)
+            request = encode("SET", "k", b"x" * 16_384)
+            full = RespError("ERR server %s of group g0 has too many bytes waiting (backend.queue_max)"
+                             % cluster.servers[0].address)
+            clients = [cluster.client() for _ in range(20)]
+            senders = [Background(client.send_bytes, request * 100) for client in clients]
+            waiting = []
+
+            def is_refused():
+                waiting.append(cluster.client())
+                waiting[-1].send_bytes(request)
+                return select.select([waiting[-1].socket], [], [], 0.2)[0]
+            wait_until(is_refused, 15, "a request to be refused")
+            t.equal(waiting.pop().read(), full, "a client is told that the queue is full")
             t.equal(other.call("PING"), "PONG", "another client")
-            growth = peak.growth_mb()
-            t.check(growth < 16, "memory stays bounded (%.1f MB more at the peak)" % growth)
             cluster.servers[0].send_signal(signal.SIGCONT)
-            replies = [client.read() for _ in range(count)]
-            error = RespError("ERR server %s of group g0 has too many bytes waiting (backend.queue_max)"
-                              % cluster.servers[0].address)
+            replies = [client.read() for client in clients for _ in range(100)] + [client.read() for client in waiting]
+            for sender in senders:
+                sender.result()
+            growth = peak.growth_mb()
+            t.check(growth < 24, "memory stays bounded (%.1f MB more at the peak)" % growth)
             done = replies.count("OK")
-            t.check(0 < done < count and replies.count(error) == count - done, "each is answered with OK or the reason",
-                    done, [reply for reply in replies if reply not in ("OK", error)][:3])
+            t.check(done > 0 and replies.count(full) == len(replies) - done, "each is answered with OK or the reason",
+                    done, [reply for reply in replies if reply not in ("OK", full)][:3])
             t.equal(client.call("SET", "k", b"y" * MB), "OK", "a request above queue_max, alone, is sent")
+            for one in clients + waiting:
+                one.close()
 
 
 def test_memory_max(t):
-    with Cluster(t, {"proxy.memory_max": "4mb", "proxy.request_max": "2mb", "proxy.bulk_max": "1mb", "backend.request_timeout": "20s"}) as cluster:
-        with cluster.client() as client, cluster.client() as other:
-            client.call("SET", "k", "v")
+    """Twenty clients send 4 MB each to a server that hangs."""
+    with Cluster(t, {"proxy.memory_max": "8mb", "proxy.request_max": "2mb", "proxy.bulk_max": "1mb",
+                     "backend.request_timeout": "20s"}) as cluster:
+        oom = RespError("OOM the proxy holds as many bytes as it may (proxy.memory_max); try again later")
+        with cluster.client() as other:
+            other.call("SET", "k", "v")
             cluster.servers[0].send_signal(signal.SIGSTOP)
-            count = 3000
             peak = PeakRss(cluster.proxy)
-            client.send_bytes(encode("SET", "k", b"x" * 16_384) * count)
-            oom = RespError("OOM the proxy holds as many bytes as it may (proxy.memory_max); try again later")
+            clients = [cluster.client() for _ in range(20)]
+            senders = [Background(client.send_bytes, encode("SET", "k", b"x" * 900_000) * 4) for client in clients]
+            wait_until(lambda: cluster.proxy.metric("pikaproxy_refused_requests_total", reason="memory") > 0, 15,
+                       "memory_max to be reached")
             t.equal(other.call("GET", "k"), oom, "another client is told so")
             t.equal(other.call("PING"), "PONG", "what needs no server works")
-            growth = peak.growth_mb()
-            t.check(growth < 32, "memory stays bounded (%.1f MB more at the peak)" % growth)
             cluster.servers[0].send_signal(signal.SIGCONT)
-            replies = [client.read() for _ in range(count)]
+            replies = [client.read() for client in clients for _ in range(4)]
+            for sender in senders:
+                sender.result()
+            growth = peak.growth_mb()
+            # Beside the 8 MB each client may have one request that is only arriving.
+            t.check(growth < 8 + 20 + 20, "memory stays bounded (%.1f MB more at the peak)" % growth)
             done = replies.count("OK")
-            t.check(0 < done < count and replies.count(oom) == count - done, "each is answered with OK or the reason",
+            t.check(0 < done < 80 and replies.count(oom) == 80 - done, "each is answered with OK or the reason",
                     done, [reply for reply in replies if reply not in ("OK", oom)][:3])
             wait_until(lambda: other.call("SET", "k", "v") == "OK", 10, "memory to be free")
-            t.equal(client.call("GET", "k"), b"v", "afterwards it works")
+            t.equal(clients[0].call("GET", "k"), b"v", "afterwards it works")
+            for client in clients:
+                client.close()
 
 
 def test_memory_max_bounds_large_replies(t):
@@ -620,7 +648,7 @@ def test_memory_max_bounds_large_replies(t):
         for client in clients:
             client.send("GET", "k")
         requests = cluster.proxy.metric("pikaproxy_commands_total", command="get")
-        wait_until(lambda: in_flight_or_busy(cluster) <= 1, 30, "the server to have answered")
+        wait_until(lambda: in_flight(cluster) <= 1, 30, "the server to have answered")
         growth = peak.growth_mb()
         t.check(growth < 160, "memory stays bounded by memory_max (%.0f MB more at the peak, %r requests)"
                 % (growth, requests))
@@ -632,10 +660,6 @@ def test_memory_max_bounds_large_replies(t):
         wait_until(lambda: cluster.proxy.metric("pikaproxy_queued_bytes") < MB, 10, "all to be dropped")
         with cluster.client() as client:
             t.equal(client.call("STRLEN", "k"), 32 * MB, "afterwards it works")
-
-
-def in_flight_or_busy(cluster):
-    return in_flight(cluster)
 
 
 TESTS = [test_max_clients, test_long_pipeline, test_pipeline_max_bounds_what_is_in_flight,

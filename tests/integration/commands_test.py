@@ -165,7 +165,8 @@ def test_large_mget(t):
 def test_slots(t):
     """Each group's server holds exactly the keys of its slots."""
     with ThreeGroups(t) as cluster, cluster.client() as client:
-        keys = ["k%d" % number for number in range(500)] + ["{a}x", "a{tag}", "x{{y}}z", "{}x", "{}y", "{abc", "", "a}b{"]
+        keys = ["k%d" % number for number in range(500)]
+        keys += ["{a}x", "a{tag}", "x{{y}}z", "{}x", "{}y", "{abc", "", "a}b{"]
         for key in keys:
             client.call("SET", key, "v")
         for number, server in enumerate(cluster.servers):
@@ -189,7 +190,8 @@ def test_crossslot(t):
                         ["ZINTER", 2, a, b], ["ZRANGESTORE", a, b, 0, 1], ["BITOP", "AND", a, a, b],
                         ["PFCOUNT", a, b], ["PFMERGE", a, b], ["LCS", a, b], ["LMPOP", 2, a, b, "LEFT"],
                         ["ZMPOP", 2, a, b, "MIN"], ["XREAD", "STREAMS", a, b, 0, 0],
-                        ["GEORADIUS", a, 0, 0, 1, "m", "STORE", b], ["GEOSEARCHSTORE", a, b, "FROMMEMBER", "m", "BYRADIUS", 1, "m"],
+                        ["GEORADIUS", a, 0, 0, 1, "m", "STORE", b],
+                        ["GEOSEARCHSTORE", a, b, "FROMMEMBER", "m", "BYRADIUS", 1, "m"],
                         ["SORT", a, "STORE", b], ["EVAL", "return 1", 2, a, b], ["EVALSHA", "0" * 40, 2, a, b],
                         ["FCALL", "f", 2, a, b]):
             t.equal(client.call(*request), crossslot, "%s with two slots" % request[0])
@@ -423,7 +425,8 @@ def test_script_after_restart(t):
 
 def test_functions(t):
     library = ("#!lua name=lib\n"
-               "redis.register_function('add', function(keys, args) return redis.call('INCRBY', keys[1], args[1]) end)\n"
+               "redis.register_function('add',\n"
+               "  function(keys, args) return redis.call('INCRBY', keys[1], args[1]) end)\n"
                "redis.register_function{function_name='read', flags={'no-writes'},\n"
                "  callback=function(keys) return redis.call('GET', keys[1]) end}")
     with ThreeGroups(t) as cluster, cluster.client() as client:
@@ -498,7 +501,8 @@ def test_auth(t):
             t.equal(client.call("GET", "k"), b"v", "which does not log out")
             t.check(b"***" in client.call("CONFIG", "GET", "auth.password")[1], "CONFIG GET hides the password")
             t.equal(client.call_many([("RESET",), ("GET", "k")]), ["RESET", noauth], "RESET logs out")
-            t.equal(client.call_many([("AUTH", "default", "secret"), ("GET", "k")]), ["OK", b"v"], "AUTH default secret")
+            t.equal(client.call_many([("AUTH", "default", "secret"), ("GET", "k")]), ["OK", b"v"],
+                    "AUTH default secret")
         with cluster.client() as client:
             t.equal(client.call("AUTH", "app", "apppass"), "OK", "AUTH app")
             t.equal(client.call("GET", "k"), b"v", "app reads")
@@ -533,7 +537,8 @@ def test_reset_and_quit(t):
             client.call_many([("SELECT", 5), ("CLIENT", "SETNAME", "x"), ("SET", "k", "in 5")])
             t.equal(client.call_many([("RESET",), ("CLIENT", "GETNAME"), ("GET", "k")]), ["RESET", None, None],
                     "RESET forgets name and database")
-            client.send_bytes(encode("SET", "k", "v") + encode("GET", "k") + encode("QUIT") + encode("SET", "k", "late"))
+            client.send_bytes(encode("SET", "k", "v") + encode("GET", "k") + encode("QUIT") +
+                              encode("SET", "k", "late"))
             t.equal([client.read(), client.read(), client.read()], ["OK", b"v", "OK"], "replies before QUIT arrive")
             t.check(client.at_end(), "then the end")
         with cluster.client() as client:
@@ -785,7 +790,8 @@ def test_sort(t):
     with ThreeGroups(t, with_plain=True) as cluster, cluster.client() as ours, cluster.plain.client() as plain:
         requests = [["RPUSH", "{s}l", 3, 1, 2], ["MSET", "{s}w1", 9, "{s}w2", 8, "{s}w3", 7],
                     ["MSET", "{s}o1", "one", "{s}o2", "two", "{s}o3", "three"], ["SORT", "{s}l"],
-                    ["SORT", "{s}l", "DESC"], ["SORT", "{s}l", "BY", "{s}w*"], ["SORT", "{s}l", "BY", "nosort", "GET", "#"],
+                    ["SORT", "{s}l", "DESC"], ["SORT", "{s}l", "BY", "{s}w*"],
+                    ["SORT", "{s}l", "BY", "nosort", "GET", "#"],
                     ["SORT", "{s}l", "BY", "{s}w*", "GET", "#", "GET", "{s}o*", "LIMIT", 0, 2],
                     ["SORT", "{s}l", "GET", "{s}o*", "STORE", "{s}d"], ["LRANGE", "{s}d", 0, -1],
                     ["SORT_RO", "{s}l", "GET", "{s}o*", "ALPHA"], ["SORT", "{s}l", "FOO"]]
@@ -805,10 +811,12 @@ def test_command(t):
         for request in (["INFO", "get"], ["INFO", "get", "nosuch", "mset"], ["GETKEYS", "MSET", "a", 1, "b", 2],
                         ["GETKEYS", "EVAL", "s", 2, "a", "b", "c"], ["DOCS", "get"],
                         ["GETKEYSANDFLAGS", "LMOVE", "a", "b", "LEFT", "LEFT"]):
-            t.equal(ours.call("COMMAND", *request), plain.call("COMMAND", *request), "COMMAND %s" % " ".join(map(str, request)))
+            t.equal(ours.call("COMMAND", *request), plain.call("COMMAND", *request),
+                    "COMMAND %s" % " ".join(map(str, request)))
         t.check(len(ours.call("COMMAND", "DOCS")) > 400, "COMMAND DOCS of all")
         listed = ours.call("COMMAND", "LIST", "FILTERBY", "PATTERN", "hset*")
-        t.equal(sorted(listed), sorted(plain.call("COMMAND", "LIST", "FILTERBY", "PATTERN", "hset*")), "FILTERBY PATTERN")
+        t.equal(sorted(listed), sorted(plain.call("COMMAND", "LIST", "FILTERBY", "PATTERN", "hset*")),
+                "FILTERBY PATTERN")
 
 
 def test_config(t):
@@ -820,7 +828,8 @@ def test_config(t):
         t.equal(get("proxy.max_clients"), [b"proxy.max_clients", b"10000"], "by our name")
         t.equal(client.call("CONFIG", "SET", "maxclients", 5000), "OK", "CONFIG SET maxclients")
         t.equal(get("proxy.max_clients"), [b"proxy.max_clients", b"5000"], "both names are one setting")
-        t.equal(client.call("CONFIG", "SET", "proxy.client_output_max", "1mb", "slowlog-max-len", "7"), "OK", "two at once")
+        t.equal(client.call("CONFIG", "SET", "proxy.client_output_max", "1mb", "slowlog-max-len", "7"), "OK",
+                "two at once")
         t.equal(get("slowlog.max_len"), [b"slowlog.max_len", b"7"], "the second was set")
         for words in (["maxclients", "x"], ["maxclients", "0"], ["proxy.workers", "3"], ["proxy.nosuch", "1"],
                       ["timeout", "-1"], ["maxclients", "4000", "timeout", "x"]):
@@ -850,13 +859,15 @@ def test_info(t):
             t.check(name in fields, "INFO has the field %s" % name)
         t.equal([fields["process_id"], fields["tcp_port"], fields["role"], fields["ready"]],
                 [str(cluster.proxy.pid), str(cluster.proxy.port), "master", "yes"], "their values")
-        t.check(int(fields["total_commands_processed"]) >= 30, "commands are counted", fields["total_commands_processed"])
+        t.check(int(fields["total_commands_processed"]) >= 30, "commands are counted",
+                fields["total_commands_processed"])
         t.equal(client.call("INFO", "memory").decode().splitlines()[0], "# Memory", "INFO memory")
         t.check(b"cmdstat_set:calls=30," in client.call("INFO", "commandstats"), "INFO commandstats",
                 client.call("INFO", "commandstats"))
         t.check(b"# Commandstats" in client.call("INFO", "everything"), "INFO everything")
         both = client.call("INFO", "CLIENTS", "server")
-        t.check(b"# Server" in both and b"# Clients" in both and b"# Memory" not in both, "INFO with two sections", both)
+        t.check(b"# Server" in both and b"# Clients" in both and b"# Memory" not in both, "INFO with two sections",
+                both)
         t.equal(client.call("INFO", "nosuch"), b"", "INFO of a section that is not")
         t.equal(client.call("CONFIG", "RESETSTAT"), "OK", "CONFIG RESETSTAT")
         wait_until(lambda: b"cmdstat_set" not in client.call("INFO", "commandstats"), 10, "the counters to be reset")

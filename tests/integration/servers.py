@@ -228,6 +228,13 @@ class PikaProxy(Process):
                     return float(match.group(3))
         return None
 
+    def wait_for_servers(self, timeout_s=20):
+        """Until every worker is connected to every group's server."""
+        names = [group.get("name", "g%d" % number) if isinstance(group, dict) else "g%d" % number
+                 for number, group in enumerate(self.groups)]
+        wait_until(lambda: all(self.metric("pikaproxy_backend_up", group=name) == 1 for name in names), timeout_s,
+                   "the proxy to be connected to its servers")
+
     def rss_kb(self):
         with open("/proc/%d/status" % self.pid, encoding="ascii") as status:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
