@@ -37,11 +37,17 @@ install_packages() {
     fi
     as_root=(sudo)
   fi
+  # apt-get says much that is no trouble: shown only if it fails.
+  local log
+  log=$(mktemp)
   # A fresh image has no package lists, and old lists name files that are gone.
-  apt_install "${missing[@]}" >/dev/null 2>&1 && return 0
-  timeout 600 "${as_root[@]}" apt-get -q update >/dev/null
-  if ! apt_install "${missing[@]}" >/dev/null; then
-    echo "apt-get could not install ${missing[*]}: see its message above." >&2
-    return 1
+  if apt_install "${missing[@]}" >"$log" 2>&1 ||
+    { timeout 600 "${as_root[@]}" apt-get -q update && apt_install "${missing[@]}"; } >"$log" 2>&1; then
+    rm -f "$log"
+    return 0
   fi
+  tail -n 20 "$log" >&2
+  rm -f "$log"
+  echo "apt-get could not install ${missing[*]}: see its messages above." >&2
+  return 1
 }
