@@ -390,6 +390,8 @@ void Client::shut(Disconnect why) {
 }
 
 void Client::check_timeouts(uint32_t now_s) {
+  // Whole seconds: what is seen as 2 may have been little more than 1, so "more than" is never
+  // early.
   if (lingering_ && is_idle() && now_s - sent_s_ >= kLingerSeconds) {
     shut(Disconnect::kProtocol);
     return;
@@ -398,14 +400,14 @@ void Client::check_timeouts(uint32_t now_s) {
   if (output_bytes() == 0) {
     if (!lingering_) sent_s_ = now_s;
   } else if (limits.client_output_timeout.count() > 0 &&
-             (now_s - sent_s_) * 1000ll >= limits.client_output_timeout.count()) {
+             (now_s - sent_s_) * 1000ll > limits.client_output_timeout.count()) {
     log_warn("client does not read its replies: closed", "client", peer(), "id", id_,
              "queued_bytes", output_bytes(), "stalled_s", now_s - sent_s_);
     shut(Disconnect::kOutput);
     return;
   }
   if (limits.client_idle_timeout.count() > 0 && is_idle() &&
-      (now_s - active_s_) * 1000ll >= limits.client_idle_timeout.count()) {
+      (now_s - active_s_) * 1000ll > limits.client_idle_timeout.count()) {
     log_debug("client idle for too long: closed", "id", id_);
     shut(Disconnect::kIdle);
   }

@@ -1,6 +1,7 @@
 // Wires everything together: settings, workers, listeners, the admin port, signals. The only file
 // that knows both proxy and dashboard.
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -15,6 +16,7 @@
 #include "common/command_line.h"
 #include "common/config_load.h"
 #include "common/log.h"
+#include "common/process_stats.h"
 #include "common/version.h"
 #include "dashboard/admin_server.h"
 #include "proxy/listener.h"
@@ -27,7 +29,9 @@ namespace {
 constexpr rlim_t kOtherDescriptors = 1024;
 constexpr auto kTrimInterval = std::chrono::seconds(2);
 // Freed memory worth giving back to the system.
-constexpr size_t kTrimMinBytes = 4 * 1024 * 1024;
+constexpr size_t kTrimMinBytes = 2 * 1024 * 1024;
+// Resident without any heap: code, stacks, static data.
+constexpr size_t kProgramBytes = 4 * 1024 * 1024;
 
 int fail(ExitCode code, const std::string& message) {
   std::fprintf(stderr, "pikaproxy: %s\n", message.c_str());
@@ -158,12 +162,15 @@ class Process {
     trim_timer_.expires_after(kTrimInterval);
     trim_timer_.async_wait([this](std::error_code ec) {
       if (ec) return;
-      const struct mallinfo2 info = ::mallinfo2();
-      if (info.fordblks > kTrimMinBytes && info.fordblks > last_free_bytes_ + kTrimMinBytes / 4) {
+      // What the allocator calls free may long be given back, so the resident size is looked at.
+      // What a trim could not give back (pages in part in use) is not tried again every time.
+      const struct mallinfo2 heap = ::mallinfo2();
+      const size_t in_use = heap.uordblks + heap.hblkhd + kProgramBytes;
+      const size_t resident = read_process_stats().resident_bytes;
+      trimmed_bytes_ = std::min(trimmed_bytes_, resident);
+      if (resident > in_use + kTrimMinBytes && resident > trimmed_bytes_ + kTrimMinBytes) {
         ::malloc_trim(0);
-        last_free_bytes_ = ::mallinfo2().fordblks;
-      } else if (info.fordblks < last_free_bytes_) {
-        last_free_bytes_ = info.fordblks;
+        trimmed_bytes_ = read_process_stats().resident_bytes;
       }
       wait_for_trim();
     });
@@ -177,7 +184,7 @@ class Process {
   const Config config_;  // As at the start: what cannot change.
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unique_ptr<AdminServer> admin_;
-  size_t last_free_bytes_ = 0;
+  size_t trimmed_bytes_ = 0;  // Resident after the last trim.
   std::jthread drainer_;
 };
 
