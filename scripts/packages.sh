@@ -35,6 +35,8 @@ install_packages() {
       echo "  apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
       return 1
     fi
+    # Asks for the password now: below, it could not read from the terminal.
+    sudo -v || return 1
     as_root=(sudo)
   fi
   # apt-get says much that is no trouble: shown only if it fails.
