@@ -12,7 +12,7 @@
 
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
-. scripts/packages.sh
+. .ci/packages.sh
 
 JOBS=2
 preset=dev
@@ -232,7 +232,7 @@ if [ "$preset" = dev ]; then
   # shellcheck disable=SC2016
   check format 120 bash -c '! clang-format --dry-run "$@" 2>&1 | grep -oE "^[a-z_/]+\.(cc|h):" | sort -u | grep .' format "${sources[@]}"
   command -v shellcheck >/dev/null &&
-    check shell-scripts 120 shellcheck -x test.sh quickstart.sh .ci/run scripts/packages.sh
+    check shell-scripts 120 shellcheck -x test.sh quickstart.sh .ci/run .ci/packages.sh
   [ "$quick" = yes ] || fuzzers
 fi
 finish

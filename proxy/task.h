@@ -82,10 +82,13 @@ class TaskPool {
 
   Task* take();
   void give_back(Task* task, BlockPool& pool) noexcept;
+  // Frees the kept tasks that were not needed since the last call. Now and then.
+  void shrink() noexcept;
 
  private:
   Task* free_ = nullptr;
   size_t count_ = 0;
+  size_t spare_ = 0;  // The lowest count since the last shrink().
 };
 
 // First in, first out, linked through one of the task's two links.

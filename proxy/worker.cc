@@ -115,6 +115,8 @@ void Worker::tick() {
   if (now_s() == last_second_) return;
   last_second_ = now_s();
   for_each_client([this](Client& client) { client.check_timeouts(last_second_); });
+  loop_.pool().shrink();
+  tasks_.shrink();
   parser_.shrink();
   dispatcher_.shrink();
 }
