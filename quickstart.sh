@@ -10,7 +10,7 @@
 
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
-. scripts/packages.sh
+. .ci/packages.sh
 
 RUN=.run
 SERVERS=(redis-1 redis-2 redis-3)

@@ -325,6 +325,7 @@ void Backend::on_data(std::string_view bytes) {
       lose("sent a reply that nobody asked for");
       return;
     }
+    const bool first = framer_.at_start();
     uint64_t size = 0;
     const ReplyFramer::Status status = framer_.feed(bytes, size);
     if (status == ReplyFramer::Status::kError) {
@@ -340,7 +341,7 @@ void Backend::on_data(std::string_view bytes) {
     bytes.remove_prefix(size);
     const bool complete = status == ReplyFramer::Status::kComplete;
     if (state_ == State::kReady) {
-      take_reply(piece, complete);
+      take_reply(piece, first, complete);
       continue;
     }
     handshake_reply_ += piece;
@@ -357,8 +358,9 @@ void Backend::on_data(std::string_view bytes) {
   }
 }
 
-void Backend::take_reply(std::string_view piece, bool complete) {
+void Backend::take_reply(std::string_view piece, bool first, bool complete) {
   Task* const task = tasks_.front();
+  if (first) task->is_error = piece[0] == '-';
   if (!complete) {
     if (task->streaming) {
       worker_.stream(task, piece);
@@ -381,19 +383,19 @@ void Backend::take_reply(std::string_view piece, bool complete) {
     task->server_time = loop_.now() - task->sent;
     stats_->latency.record(task->server_time);
   }
-  if (piece[0] == '-' && task->reply.size() == 0 && !task->streaming) {
+  if (task->dropped) {
+    worker_.fail(
+        task, "OOM the reply is too large for the bytes the proxy may hold now (proxy.memory_max)");
+    return;
+  }
+  if (task->is_error) {
     stats_->error_replies.add();
-    if (is_auth_lost(piece)) {
+    if (first && is_auth_lost(piece)) {
       auth_lost_ = true;
       worker_.fail(task,
                    "ERR " + label_ + " asks for a password; check the group's user and password");
       return;
     }
-  }
-  if (task->dropped) {
-    worker_.fail(
-        task, "OOM the reply is too large for the bytes the proxy may hold now (proxy.memory_max)");
-    return;
   }
   worker_.complete(task, piece);
 }

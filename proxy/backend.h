@@ -97,7 +97,8 @@ class Backend : public Stream {
   // A working connection ended.
   void lose(const std::string& reason);
   void fail_tasks(const std::string& error);
-  void take_reply(std::string_view piece, bool complete);
+  // `first`, `complete`: the reply begins, ends with this piece.
+  void take_reply(std::string_view piece, bool first, bool complete);
   bool is_auth_lost(std::string_view reply) const noexcept;
 
   // Constant after construction.

@@ -8,9 +8,10 @@ namespace pikaproxy {
 
 template <typename Visit>
 void BackendManager::for_each(Visit visit) {
-  for (auto& of_group : backends_) {
-    for (auto& backend : of_group) {
-      if (backend != nullptr) visit(*backend);
+  // By index: what a visit leads to may need another database, and make its backend.
+  for (size_t group = 0; group < backends_.size(); ++group) {
+    for (size_t db = 0; db < backends_[group].size(); ++db) {
+      if (backends_[group][db] != nullptr) visit(*backends_[group][db]);
     }
   }
 }

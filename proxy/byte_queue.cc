@@ -45,6 +45,7 @@ Block* BlockPool::take(size_t size, bool small) {
   if (block != nullptr) {
     list.head = block->next;
     --list.count;
+    list.spare = std::min(list.spare, list.count);
   } else {
     char* memory = allocate(sizeof(Block) + capacity);
     block = new (memory) Block{};
@@ -81,6 +82,17 @@ void BlockPool::give_back(Block* block) noexcept {
   block->next = list.head;
   list.head = block;
   ++list.count;
+}
+
+void BlockPool::shrink() noexcept {
+  for (FreeList* list : {&small_, &large_}) {
+    for (; list->spare > 0; --list->spare, --list->count) {
+      Block* next = list->head->next;
+      std::free(list->head);
+      list->head = next;
+    }
+    list->spare = list->count;
+  }
 }
 
 ByteQueue::~ByteQueue() {

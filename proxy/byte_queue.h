@@ -32,6 +32,8 @@ class BlockPool {
   // A block around memory from malloc(), which the pool frees from then on.
   Block* adopt(char* data, size_t begin, size_t end, size_t capacity);
   void give_back(Block* block) noexcept;
+  // Frees the kept blocks that were not needed since the last call. Now and then.
+  void shrink() noexcept;
 
   // Memory that is not in blocks but counts as queued: input buffers, replies kept for later.
   void add_bytes(size_t bytes) noexcept { bytes_in_use_ += bytes; }
@@ -42,6 +44,7 @@ class BlockPool {
   struct FreeList {
     Block* head = nullptr;
     size_t count = 0;
+    size_t spare = 0;  // The lowest count since the last shrink().
   };
 
   FreeList small_;

@@ -192,7 +192,8 @@ char* Client::take_request_memory(std::string_view request, size_t& capacity) {
 
 bool Client::must_pause() const noexcept {
   if (output_bytes() + kept_bytes_ > worker_.config().proxy.client_output_max / 4) return true;
-  return queue_.size() >= kWindowMin && queue_.size() >= window();
+  const size_t pipeline_max = worker_.config().proxy.client_pipeline_max;
+  return queue_.size() >= std::min(kWindowMin, pipeline_max) && queue_.size() >= window();
 }
 
 size_t Client::window() const noexcept {

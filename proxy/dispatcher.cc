@@ -361,6 +361,7 @@ void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
   }
   Task* parent = gathering.parent;
   parent->server_time = server_time;
+  parent->is_error = reply.starts_with('-');
   gathering.parts.clear();
   gathering.part_of_key.clear();
   gathering.groups_left.clear();

@@ -24,7 +24,9 @@ Error cannot_listen(const std::string& address, const std::string& why) {
 }
 
 // A socket file that nobody answers on is a leftover of a process that was killed.
-bool is_stale_socket(const SocketAddress& address) {
+bool is_stale_socket(const SocketAddress& address, const std::string& path) {
+  struct stat file;
+  if (::lstat(path.c_str(), &file) != 0 || !S_ISSOCK(file.st_mode)) return false;
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
   const bool refused = ::connect(fd, address.get(), address.size()) != 0 && errno == ECONNREFUSED;
@@ -42,8 +44,9 @@ Result<int> listen_on(const SocketAddress& target, const std::string& name, int 
   if (::bind(fd, target.get(), target.size()) != 0 || ::listen(fd, backlog) != 0) {
     const int error = errno;
     ::close(fd);
-    return cannot_listen(
-        name, error == EADDRINUSE ? "another process listens there" : std::strerror(error));
+    const char* const taken = family == AF_UNIX ? "a file is there, or another process listens"
+                                                : "another process listens there";
+    return cannot_listen(name, error == EADDRINUSE ? taken : std::strerror(error));
   }
   return fd;
 }
@@ -60,7 +63,7 @@ Result<std::vector<std::unique_ptr<Listener>>> Listener::listen(asio::io_context
   if (address.is_unix()) {
     SocketAddress target;
     target.set(address);
-    if (is_stale_socket(target)) ::unlink(address.path.c_str());
+    if (is_stale_socket(target, address.path)) ::unlink(address.path.c_str());
     // The mode must hold from the first moment on, hence the mask instead of a chmod afterwards.
     const mode_t old_mask = ::umask(~config.unix_mode & 0777);
     const Result<int> fd = listen_on(target, name, backlog);

@@ -52,7 +52,17 @@ Task* TaskPool::take() {
   Task* task = free_;
   free_ = task->next_of_client;
   --count_;
+  spare_ = std::min(spare_, count_);
   return task;
+}
+
+void TaskPool::shrink() noexcept {
+  for (; spare_ > 0; --spare_, --count_) {
+    Task* next = free_->next_of_client;
+    delete free_;
+    free_ = next;
+  }
+  spare_ = count_;
 }
 
 void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
@@ -67,6 +77,7 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->sent = 0;
   task->server_time = 0;
   task->done = false;
+  task->is_error = false;
   task->streaming = false;
   task->dropped = false;
   task->silent = false;

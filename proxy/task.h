@@ -54,6 +54,7 @@ struct Task {
   Ticks server_time = 0;  // From sent to answered, when that is over.
   KeptBytes reply;
   uint16_t part = 0;       // Which part of its gathering.
+  bool is_error = false;   // The reply is an error, the server's or our own.
   bool done = false;       // The reply is complete (in `reply`).
   bool streaming = false;  // The first bytes of the reply went out to the client already.
   bool dropped = false;    // The reply was too large to be kept: an error is the answer.
@@ -81,10 +82,13 @@ class TaskPool {
 
   Task* take();
   void give_back(Task* task, BlockPool& pool) noexcept;
+  // Frees the kept tasks that were not needed since the last call. Now and then.
+  void shrink() noexcept;
 
  private:
   Task* free_ = nullptr;
   size_t count_ = 0;
+  size_t spare_ = 0;  // The lowest count since the last shrink().
 };
 
 // First in, first out, linked through one of the task's two links.

@@ -115,6 +115,8 @@ void Worker::tick() {
   if (now_s() == last_second_) return;
   last_second_ = now_s();
   for_each_client([this](Client& client) { client.check_timeouts(last_second_); });
+  loop_.pool().shrink();
+  tasks_.shrink();
   parser_.shrink();
   dispatcher_.shrink();
 }
@@ -142,8 +144,7 @@ void Worker::complete(Task* task, std::string_view piece) {
     if (--gathering.outstanding == 0) dispatcher_.gathered(gathering);
     return;
   }
-  const bool is_error = task->reply.size() == 0 && !task->streaming && piece.starts_with('-');
-  count(*task, is_error);
+  count(*task);
   if (task->client == nullptr) {
     free(task);
   } else {
@@ -161,6 +162,7 @@ void Worker::fail(Task* task, std::string_view text) {
     return;
   }
   task->reply.clear(loop_.pool());
+  task->is_error = true;
   complete(task, resp::error(text));
 }
 
@@ -172,14 +174,14 @@ void Worker::stream(Task* task, std::string_view piece) {
   if (task->client != nullptr) task->client->stream(piece);
 }
 
-void Worker::count(const Task& task, bool is_error) {
+void Worker::count(const Task& task) {
   const Ticks total = loop_.now() - task.started;
   const auto command_class = static_cast<size_t>(task.command->command_class);
   WorkerStats::PerCommand& counters = stats_.commands[task.command->index];
   // Local commands are counted when they run, whether they need a task or not.
   if (task.command->action != CommandAction::kLocal) counters.calls.add();
   counters.total_us.add(static_cast<uint64_t>(total));
-  if (is_error) counters.errors.add();
+  if (task.is_error) counters.errors.add();
   stats_.latency[command_class].record(total);
   stats_.own_time[command_class].record(total - task.server_time);
   if (slowlog_.is_slow(total)) {

@@ -91,7 +91,7 @@ class Worker {
  private:
   void tick();
   void end_turn();
-  void count(const Task& task, bool is_error);
+  void count(const Task& task);
 
   // Constant after construction.
   WorkerManager& manager_;

@@ -35,13 +35,21 @@ install_packages() {
       echo "  apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
       return 1
     fi
+    # Asks for the password now: below, it could not read from the terminal.
+    sudo -v || return 1
     as_root=(sudo)
   fi
+  # apt-get says much that is no trouble: shown only if it fails.
+  local log
+  log=$(mktemp)
   # A fresh image has no package lists, and old lists name files that are gone.
-  apt_install "${missing[@]}" >/dev/null 2>&1 && return 0
-  timeout 600 "${as_root[@]}" apt-get -q update >/dev/null
-  if ! apt_install "${missing[@]}" >/dev/null; then
-    echo "apt-get could not install ${missing[*]}: see its message above." >&2
-    return 1
+  if apt_install "${missing[@]}" >"$log" 2>&1 ||
+    { timeout 600 "${as_root[@]}" apt-get -q update && apt_install "${missing[@]}"; } >"$log" 2>&1; then
+    rm -f "$log"
+    return 0
   fi
+  tail -n 20 "$log" >&2
+  rm -f "$log"
+  echo "apt-get could not install ${missing[*]}: see its messages above." >&2
+  return 1
 }
