@@ -11,9 +11,9 @@ namespace pikaproxy {
 
 // Where a socket listens or connects: "host:port", "[v6]:port" or "unix:/path".
 struct Address {
-  std::string host;    // Name or literal without brackets; empty for a unix socket.
-  uint16_t port = 0;   // 0 for a unix socket, or "any free port" when listening.
-  std::string path;    // Unix socket path; empty for TCP.
+  std::string host;   // Name or literal without brackets; empty for a unix socket.
+  uint16_t port = 0;  // 0 for a unix socket, or "any free port" when listening.
+  std::string path;   // Unix socket path; empty for TCP.
 
   bool is_unix() const noexcept { return !path.empty(); }
   // The form parse_address() reads.

@@ -1013,7 +1013,8 @@ constexpr void set_legacy_range(Command& command) {
   const bool is_single = specs.size() == 1 && is_fixed(specs[0]) && specs[0].last_key == 0 &&
                          (specs[0].flags & kKeyNotKey) == 0;
   // The quick path looks at nothing but the key; SORT_RO's patterns have to be looked at too.
-  if (is_single && command.name != "sort_ro") command.single_key = static_cast<uint8_t>(specs[0].index);
+  if (is_single && command.name != "sort_ro")
+    command.single_key = static_cast<uint8_t>(specs[0].index);
 }
 
 // `all` is where the table will stand: subcommands are spans of it.

@@ -25,42 +25,44 @@ enum class LogFormat : uint8_t { kText, kJson };
 // [proxy]: clients and what they may use. R = can change while running.
 struct ProxyConfig {
   std::vector<Address> listen = {Address{"127.0.0.1", 19000, ""}};
-  uint32_t unix_mode = 0700;      // Permissions of unix sockets we listen on (octal in the file).
-  uint32_t tcp_backlog = 1024;    // Connections the kernel may hold for us.
-  uint32_t workers = 0;           // Threads; 0 = one per core up to 4.
+  uint32_t unix_mode = 0700;    // Permissions of unix sockets we listen on (octal in the file).
+  uint32_t tcp_backlog = 1024;  // Connections the kernel may hold for us.
+  uint32_t workers = 0;         // Threads; 0 = one per core up to 4.
   RouterKind router = RouterKind::kSlot;
-  uint32_t databases = 16;        // SELECT 0 .. databases-1.
-  uint32_t max_clients = 10000;   // R. Over all workers.
-  Milliseconds client_idle_timeout{0};       // R. 0 = never.
-  Milliseconds tcp_keepalive{300'000};       // Both sides; 0 = off.
-  uint32_t client_pipeline_max = 4096;       // R. Requests of one client in flight; then it is not read from.
+  uint32_t databases = 16;              // SELECT 0 .. databases-1.
+  uint32_t max_clients = 10000;         // R. Over all workers.
+  Milliseconds client_idle_timeout{0};  // R. 0 = never.
+  Milliseconds tcp_keepalive{300'000};  // Both sides; 0 = off.
+  uint32_t client_pipeline_max =
+      4096;  // R. Requests of one client in flight; then it is not read from.
   uint64_t client_output_max = 64ull << 20;  // R. Replies queued for one client; then it is closed.
-  Milliseconds client_output_timeout{30'000};  // R. Replies queued and none accepted for so long: closed.
-  uint64_t bulk_max = 512ull << 20;            // R. One argument of a request.
-  uint64_t request_max = 1ull << 30;           // R. All bytes of one request.
-  uint64_t memory_max = 4ull << 30;            // R. All queued bytes of the process.
-  Milliseconds shutdown_timeout{10'000};       // R. How long SIGTERM waits for requests in flight.
+  Milliseconds client_output_timeout{
+      30'000};                        // R. Replies queued and none accepted for so long: closed.
+  uint64_t bulk_max = 512ull << 20;   // R. One argument of a request.
+  uint64_t request_max = 1ull << 30;  // R. All bytes of one request.
+  uint64_t memory_max = 4ull << 30;   // R. All queued bytes of the process.
+  Milliseconds shutdown_timeout{10'000};  // R. How long SIGTERM waits for requests in flight.
 
   bool operator==(const ProxyConfig&) const = default;
 };
 
 // [backend]: our connections to servers.
 struct BackendConfig {
-  Milliseconds connect_timeout{1'000};    // R. Includes AUTH and SELECT.
-  Milliseconds request_timeout{5'000};    // R. A server silent for so long loses the connection.
-  Milliseconds reconnect_min{20};         // R. First pause after a failed connect, doubled up to
-  Milliseconds reconnect_max{500};        // R. this.
-  uint32_t pending_max = 1'000'000;       // R. Requests waiting for one server, per worker.
-  uint64_t queue_max = 256ull << 20;      // R. Bytes waiting to be sent to one server, per worker.
+  Milliseconds connect_timeout{1'000};  // R. Includes AUTH and SELECT.
+  Milliseconds request_timeout{5'000};  // R. A server silent for so long loses the connection.
+  Milliseconds reconnect_min{20};       // R. First pause after a failed connect, doubled up to
+  Milliseconds reconnect_max{500};      // R. this.
+  uint32_t pending_max = 1'000'000;     // R. Requests waiting for one server, per worker.
+  uint64_t queue_max = 256ull << 20;    // R. Bytes waiting to be sent to one server, per worker.
 
   bool operator==(const BackendConfig&) const = default;
 };
 
 // [log]
 struct LogConfig {
-  LogLevel level = LogLevel::kInfo;     // R.
+  LogLevel level = LogLevel::kInfo;  // R.
   LogFormat format = LogFormat::kText;
-  std::string file;                     // Empty = standard error. SIGUSR1 opens it again.
+  std::string file;  // Empty = standard error. SIGUSR1 opens it again.
 
   bool operator==(const LogConfig&) const = default;
 };
@@ -119,13 +121,13 @@ struct SlotRange {
 
 // [[group]]: the static topology, for use without a dashboard. R (router = "slot" only).
 struct GroupConfig {
-  std::string name;               // Unique; in logs, errors and metrics.
-  Address server;                 // The group's master.
-  std::string user;               // Empty = AUTH with the password alone where a server wants that.
-  std::string password;           // Empty = no AUTH.
-  std::vector<SlotRange> slots;   // router = "slot": each of the 1024 slots in at most one group.
-  std::string ketama_name;        // router = "ketama": the name twemproxy hashes; empty = server.
-  uint32_t weight = 1;            // router = "ketama".
+  std::string name;              // Unique; in logs, errors and metrics.
+  Address server;                // The group's master.
+  std::string user;              // Empty = AUTH with the password alone where a server wants that.
+  std::string password;          // Empty = no AUTH.
+  std::vector<SlotRange> slots;  // router = "slot": each of the 1024 slots in at most one group.
+  std::string ketama_name;       // router = "ketama": the name twemproxy hashes; empty = server.
+  uint32_t weight = 1;           // router = "ketama".
 
   bool operator==(const GroupConfig&) const = default;
 };

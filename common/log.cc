@@ -1,15 +1,14 @@
 #include "common/log.h"
 
-#include <fcntl.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <fcntl.h>
 #include <mutex>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
 
 namespace pikaproxy {
 namespace {
@@ -128,7 +127,9 @@ void log_set_level(LogLevel level) noexcept {
   current_level.store(level, std::memory_order_relaxed);
 }
 
-LogLevel log_level() noexcept { return current_level.load(std::memory_order_relaxed); }
+LogLevel log_level() noexcept {
+  return current_level.load(std::memory_order_relaxed);
+}
 
 void log_reopen() {
   Destination& to = destination();

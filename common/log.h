@@ -14,7 +14,8 @@ namespace pikaproxy {
 //   log_warn("backend lost", "addr", addr, "inflight", n, "error", reason);
 // Never values of keys, never passwords. Nothing per request above debug.
 
-// Opens the destination and sets level and format; false with errno set if the file cannot be opened.
+// Opens the destination and sets level and format; false with errno set if the file cannot be
+// opened.
 bool log_configure(const LogConfig& config);
 void log_set_level(LogLevel level) noexcept;
 LogLevel log_level() noexcept;
@@ -32,8 +33,8 @@ class Value {
   Value(bool value) noexcept : text_(value ? "true" : "false"), quoted_(false) {}
   Value(double value) noexcept;
   template <typename T>
-    requires std::is_integral_v<T>
-  Value(T value) noexcept {
+  requires std::is_integral_v<T> Value(T value)
+  noexcept {
     if constexpr (std::is_signed_v<T>) {
       set_signed(value);
     } else {
@@ -62,7 +63,9 @@ struct Pair {
 
 void write_line(LogLevel level, std::string_view event, std::initializer_list<Pair> pairs);
 
-inline void log(LogLevel level, std::string_view event) { write_line(level, event, {}); }
+inline void log(LogLevel level, std::string_view event) {
+  write_line(level, event, {});
+}
 void log(LogLevel level, std::string_view event, std::string_view k1, const Value& v1);
 void log(LogLevel level, std::string_view event, std::string_view k1, const Value& v1,
          std::string_view k2, const Value& v2);

@@ -44,7 +44,8 @@ struct TwemproxyPool {
 
 // Reads a pool of twemproxy's configuration as twemproxy 0.5 does.
 //   pool:   its name; may be empty if the file has only one.
-//   Errors: text that is not YAML, no such pool, anything in it that twemproxy refuses, and pools for
+//   Errors: text that is not YAML, no such pool, anything in it that twemproxy refuses, and pools
+//   for
 //           memcached. They name the line, and never repeat a password.
 //   Source: twemproxy 0.5.0, src/nc_conf.c.
 Result<TwemproxyPool> parse_twemproxy_pool(const std::string& yaml_text, const std::string& pool);

@@ -5,7 +5,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <malloc.h>
 #include <sys/resource.h>
 
 #include <asio/io_context.hpp>
@@ -16,9 +15,9 @@
 #include "common/command_line.h"
 #include "common/config_load.h"
 #include "common/log.h"
-#include "common/process_stats.h"
 #include "common/version.h"
 #include "dashboard/admin_server.h"
+#include "proxy/heap.h"
 #include "proxy/listener.h"
 #include "proxy/worker_manager.h"
 
@@ -28,11 +27,6 @@ namespace {
 // Descriptors beside those of clients: listeners, servers, the admin port, log, libraries.
 constexpr rlim_t kOtherDescriptors = 1024;
 constexpr auto kTrimInterval = std::chrono::seconds(2);
-// Freed memory worth giving back to the system.
-constexpr size_t kTrimMinBytes = 2 * 1024 * 1024;
-// Resident without any heap: code, stacks, static data.
-constexpr size_t kProgramBytes = 4 * 1024 * 1024;
-
 int fail(ExitCode code, const std::string& message) {
   std::fprintf(stderr, "pikaproxy: %s\n", message.c_str());
   return code;
@@ -162,16 +156,9 @@ class Process {
     trim_timer_.expires_after(kTrimInterval);
     trim_timer_.async_wait([this](std::error_code ec) {
       if (ec) return;
-      // What the allocator calls free may long be given back, so the resident size is looked at.
-      // What a trim could not give back (pages in part in use) is not tried again every time.
-      const struct mallinfo2 heap = ::mallinfo2();
-      const size_t in_use = heap.uordblks + heap.hblkhd + kProgramBytes;
-      const size_t resident = read_process_stats().resident_bytes;
-      trimmed_bytes_ = std::min(trimmed_bytes_, resident);
-      if (resident > in_use + kTrimMinBytes && resident > trimmed_bytes_ + kTrimMinBytes) {
-        ::malloc_trim(0);
-        trimmed_bytes_ = read_process_stats().resident_bytes;
-      }
+      trim_heap([this](void (*work)()) {
+        for (const auto& worker : manager_.workers()) worker->loop().post(work);
+      });
       wait_for_trim();
     });
   }
@@ -184,7 +171,6 @@ class Process {
   const Config config_;  // As at the start: what cannot change.
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unique_ptr<AdminServer> admin_;
-  size_t trimmed_bytes_ = 0;  // Resident after the last trim.
   std::jthread drainer_;
 };
 
@@ -210,10 +196,7 @@ int run(const CommandLine& command_line) {
 int main(int argc, char** argv) {
   using namespace pikaproxy;
   std::signal(SIGPIPE, SIG_IGN);
-  // Values of some MiB come and go: from the heap, where their pages stay, not each from the
-  // kernel.
-  ::mallopt(M_MMAP_THRESHOLD, 8 * 1024 * 1024);
-  ::mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
+  set_up_heap();
   const CommandLine command_line = parse_command_line({argv + 1, static_cast<size_t>(argc - 1)});
   const auto result = run_command(command_line, process_environment(), library_versions());
   if (result) {

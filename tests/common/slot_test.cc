@@ -1,9 +1,8 @@
 #include "common/slot.h"
 
-#include <zlib.h>
-
 #include <random>
 #include <string>
+#include <zlib.h>
 
 #include <doctest/doctest.h>
 
