@@ -79,7 +79,7 @@ class Process {
     manager_.start();
     for (auto& listener : listeners_) listener->start();
     wait_for_signal();
-    wait_for_trim();
+    trim();  // The first look is at a process that has done nothing yet.
     log_info("started", "version", kVersion, "workers", manager_.workers().size(), "groups",
              config_.groups.size());
     context_.run();
@@ -152,14 +152,13 @@ class Process {
   }
 
   // The allocator keeps what a burst needed. Once the burst is over it goes back to the system.
-  void wait_for_trim() {
+  void trim() {
+    trim_heap([this](void (*work)()) {
+      for (const auto& worker : manager_.workers()) worker->loop().post(work);
+    });
     trim_timer_.expires_after(kTrimInterval);
     trim_timer_.async_wait([this](std::error_code ec) {
-      if (ec) return;
-      trim_heap([this](void (*work)()) {
-        for (const auto& worker : manager_.workers()) worker->loop().post(work);
-      });
-      wait_for_trim();
+      if (!ec) trim();
     });
   }
 

@@ -254,7 +254,8 @@ def check_broken_answer(t, answer, reason):
 
 def test_garbage(t):
     check_broken_answer(t, b"garbage\r\n", "not RESP2")
-    check_broken_answer(t, os.urandom(64).replace(b"\r", b"x") + b"\xff", "not RESP2")
+    # The first byte is no reply's: "+" and a line that does not end would only be a slow reply.
+    check_broken_answer(t, b"\xff" + os.urandom(64), "not RESP2")
 
 
 def test_resp3_answer(t):
