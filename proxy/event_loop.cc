@@ -26,7 +26,7 @@ int checked(int fd, const char* what) {
 
 // Shared with stream.cc: bytes read at once. Large enough that big values need few calls, small
 // enough to stay in a core's cache.
-extern const size_t kScratchBytes = 128 * 1024;
+extern const size_t kScratchBytes = 64 * 1024;
 
 EventLoop::EventLoop()
     : epoll_fd_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),

@@ -293,7 +293,8 @@ class Traffic:
     def _run(self, keys):
         done = 0
         with self.proxy.client() as client:
-            while not self.stopping:
+            # Once at least, however quick the change is.
+            while done == 0 or not self.stopping:
                 for key in keys:
                     value = b"%d" % done
                     replies = client.call_many([("SET", key, value), ("GET", key)])
