@@ -24,10 +24,6 @@ int checked(int fd, const char* what) {
 
 }  // namespace
 
-// Shared with stream.cc: bytes read at once. Large enough that big values need few calls, small
-// enough to stay in a core's cache.
-extern const size_t kScratchBytes = 64 * 1024;
-
 EventLoop::EventLoop()
     : epoll_fd_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       wake_fd_(checked(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),

@@ -14,6 +14,10 @@ namespace pikaproxy {
 
 class Stream;
 
+// Bytes received at once: enough that large values need few calls, little enough to stay in a
+// core's cache (docs/performance.md).
+inline constexpr size_t kScratchBytes = 64 * 1024;
+
 // Microseconds of the monotonic clock.
 using Ticks = int64_t;
 

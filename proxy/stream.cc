@@ -7,8 +7,6 @@
 
 namespace pikaproxy {
 
-extern const size_t kScratchBytes;
-
 namespace {
 
 constexpr int kPiecesPerWrite = 64;
