@@ -4,7 +4,8 @@
 # What CMakeLists.txt asks for.
 # shellcheck disable=SC2034
 BUILD_PACKAGES=(g++ cmake ninja-build pkg-config ccache libasio-dev libtomlplusplus-dev libyaml-cpp-dev
-                libssl-dev zlib1g-dev libcpp-httplib-dev nlohmann-json3-dev doctest-dev)
+                libssl-dev zlib1g-dev libcpp-httplib-dev nlohmann-json3-dev doctest-dev
+                libsqlite3-dev libsodium-dev libhiredis-dev)
 
 is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

@@ -5,7 +5,7 @@
 #include "common/config.h"
 #include "common/proxy_status.h"
 #include "common/result.h"
-#include "dashboard/http_server.h"
+#include "dashboard/http/http_server.h"
 
 namespace pikaproxy {
 

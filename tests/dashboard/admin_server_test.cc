@@ -5,7 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "common/version.h"
-#include "tests/dashboard/http_client.h"
+#include "tests/dashboard/http/http_client.h"
 
 using namespace pikaproxy;
 

@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "dashboard/host_check.h"
-#include "dashboard/http_request_reader.h"
+#include "dashboard/http/host_check.h"
+#include "dashboard/http/http_request_reader.h"
 
 namespace {
 

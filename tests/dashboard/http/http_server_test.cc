@@ -1,4 +1,4 @@
-#include "dashboard/http_server.h"
+#include "dashboard/http/http_server.h"
 
 #include <fcntl.h>
 #include <latch>
@@ -11,7 +11,7 @@
 #include <doctest/doctest.h>
 #include <httplib.h>
 
-#include "tests/dashboard/http_client.h"
+#include "tests/dashboard/http/http_client.h"
 
 using namespace pikaproxy;
 using std::chrono::milliseconds;
@@ -248,7 +248,7 @@ const std::vector<Case>& cases() {
 
 }  // namespace
 
-TEST_SUITE("dashboard/http_server") {
+TEST_SUITE("dashboard/http/http_server") {
   TEST_CASE("each request, good or hostile, gets its status, and hostile ones the end") {
     const auto server = serve();
     for (const Case& c : cases()) {

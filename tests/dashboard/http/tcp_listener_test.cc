@@ -1,4 +1,4 @@
-#include "dashboard/tcp_listener.h"
+#include "dashboard/http/tcp_listener.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -27,7 +27,7 @@ Peer peer_v6(const char* text) {
 
 }  // namespace
 
-TEST_SUITE("dashboard/tcp_listener") {
+TEST_SUITE("dashboard/http/tcp_listener") {
   TEST_CASE("an IPv4 address is one peer, also where IPv6 carries it") {
     CHECK(peer_v4("10.1.2.3").address == "10.1.2.3");
     CHECK(peer_v6("::ffff:10.1.2.3").address == "10.1.2.3");

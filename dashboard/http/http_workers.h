@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "dashboard/http_routes.h"
+#include "dashboard/http/http_routes.h"
 
 namespace pikaproxy {
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "dashboard/http_message.h"
+#include "dashboard/http/http_message.h"
 
 namespace pikaproxy {
 

@@ -1,4 +1,4 @@
-#include "dashboard/http_routes.h"
+#include "dashboard/http/http_routes.h"
 
 namespace pikaproxy {
 

@@ -9,8 +9,8 @@
 
 #include "common/address.h"
 #include "common/result.h"
-#include "dashboard/http_request_reader.h"
-#include "dashboard/http_routes.h"
+#include "dashboard/http/http_request_reader.h"
+#include "dashboard/http/http_routes.h"
 
 namespace pikaproxy {
 

@@ -11,7 +11,7 @@
 
 #include <doctest/doctest.h>
 
-#include "dashboard/file_descriptor.h"
+#include "dashboard/http/file_descriptor.h"
 
 namespace pikaproxy {
 

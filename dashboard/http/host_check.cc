@@ -1,9 +1,9 @@
-#include "dashboard/host_check.h"
+#include "dashboard/http/host_check.h"
 
 #include <algorithm>
 #include <arpa/inet.h>
 
-#include "dashboard/http_message.h"
+#include "dashboard/http/http_message.h"
 
 namespace pikaproxy {
 namespace {

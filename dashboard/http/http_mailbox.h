@@ -3,8 +3,8 @@
 #include <mutex>
 #include <vector>
 
-#include "dashboard/file_descriptor.h"
-#include "dashboard/http_workers.h"
+#include "dashboard/http/file_descriptor.h"
+#include "dashboard/http/http_workers.h"
 
 namespace pikaproxy {
 

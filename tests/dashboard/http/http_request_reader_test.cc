@@ -1,4 +1,4 @@
-#include "dashboard/http_request_reader.h"
+#include "dashboard/http/http_request_reader.h"
 
 #include <string>
 
@@ -7,7 +7,7 @@
 using namespace pikaproxy;
 using State = HttpRequestReader::State;
 
-TEST_SUITE("dashboard/http_request_reader") {
+TEST_SUITE("dashboard/http/http_request_reader") {
   TEST_CASE("a request split at any byte reads the same, and the next one is left alone") {
     const std::string head =
         "POST /a%20b?x=%7B1%7D&y HTTP/1.1\r\nHost: h:1\r\nX-Two: 1\r\nx-two:\t2 \r\n"

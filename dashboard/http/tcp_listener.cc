@@ -1,4 +1,4 @@
-#include "dashboard/tcp_listener.h"
+#include "dashboard/http/tcp_listener.h"
 
 #include <arpa/inet.h>
 #include <cerrno>

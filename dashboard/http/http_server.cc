@@ -1,13 +1,13 @@
-#include "dashboard/http_server.h"
+#include "dashboard/http/http_server.h"
 
 #include <cstring>
 #include <system_error>
 #include <utility>
 
-#include "dashboard/http_loop.h"
-#include "dashboard/http_mailbox.h"
-#include "dashboard/http_workers.h"
-#include "dashboard/tcp_listener.h"
+#include "dashboard/http/http_loop.h"
+#include "dashboard/http/http_mailbox.h"
+#include "dashboard/http/http_workers.h"
+#include "dashboard/http/tcp_listener.h"
 
 namespace pikaproxy {
 

@@ -6,7 +6,7 @@
 
 #include "common/address.h"
 #include "common/result.h"
-#include "dashboard/file_descriptor.h"
+#include "dashboard/http/file_descriptor.h"
 
 namespace pikaproxy {
 

@@ -11,13 +11,13 @@
 #include <utility>
 #include <vector>
 
-#include "dashboard/file_descriptor.h"
-#include "dashboard/host_check.h"
-#include "dashboard/http_mailbox.h"
-#include "dashboard/http_request_reader.h"
-#include "dashboard/http_routes.h"
-#include "dashboard/http_server.h"
-#include "dashboard/tcp_listener.h"
+#include "dashboard/http/file_descriptor.h"
+#include "dashboard/http/host_check.h"
+#include "dashboard/http/http_mailbox.h"
+#include "dashboard/http/http_request_reader.h"
+#include "dashboard/http/http_routes.h"
+#include "dashboard/http/http_server.h"
+#include "dashboard/http/tcp_listener.h"
 
 namespace pikaproxy {
 

@@ -1,4 +1,4 @@
-#include "dashboard/http_loop.h"
+#include "dashboard/http/http_loop.h"
 
 #include <algorithm>
 #include <array>

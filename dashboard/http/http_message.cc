@@ -1,4 +1,4 @@
-#include "dashboard/http_message.h"
+#include "dashboard/http/http_message.h"
 
 #include <cstdio>
 #include <time.h>

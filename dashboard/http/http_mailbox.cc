@@ -1,4 +1,4 @@
-#include "dashboard/http_mailbox.h"
+#include "dashboard/http/http_mailbox.h"
 
 #include <sys/eventfd.h>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "dashboard/http_request_reader.h"
+#include "dashboard/http/http_request_reader.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "dashboard/http_workers.h"
+#include "dashboard/http/http_workers.h"
 
 #include <exception>
 #include <pthread.h>
