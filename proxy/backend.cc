@@ -17,6 +17,8 @@ namespace {
 // A reply of which so much has come is passed on while the rest is on its way. Smaller ones are
 // kept whole, so that a server's death in mid-reply can be answered with an error.
 constexpr size_t kStreamMin = 64 * 1024;
+// So much of a value left: worth two system calls that do not copy it.
+constexpr uint64_t kRelayMin = 32 * 1024;
 // A connection that worked for so long is made again at once when it is lost.
 constexpr Ticks kStableUs = 1'000'000;
 constexpr size_t kHandshakeReplyMax = 4096;
@@ -356,6 +358,21 @@ void Backend::on_data(std::string_view bytes) {
   if (auth_lost_ && tasks_.empty() && state_ == State::kReady) {
     lose("asks for a password; check the group's user and password");
   }
+}
+
+Stream* Backend::relay_target(uint64_t& bytes) {
+  bytes = framer_.body_left();
+  if (bytes < kRelayMin || state_ != State::kReady) return nullptr;
+  const Task* task = tasks_.front();
+  if (!task->streaming || task->client == nullptr || !task->client->can_relay()) return nullptr;
+  return task->client;
+}
+
+void Backend::on_relayed(uint64_t bytes) {
+  last_received_ = loop_.now();
+  framer_.pass(bytes);
+  // The client may have left while it was sent to.
+  if (Client* client = tasks_.front()->client) client->relayed(bytes);
 }
 
 void Backend::take_reply(std::string_view piece, bool first, bool complete) {

@@ -82,6 +82,8 @@ class Backend : public Stream {
   };
 
   void on_data(std::string_view bytes) override;
+  Stream* relay_target(uint64_t& bytes) override;
+  void on_relayed(uint64_t bytes) override;
   void on_connect(int error) override;
   void on_end(int error) override;
   void on_flush() override;

@@ -300,6 +300,10 @@ void Client::stream(std::string_view piece) {
   if (worker_.memory_full() && output_bytes() > kOwnStepMin) shut_for_output();
 }
 
+void Client::relayed(uint64_t bytes) {
+  worker_.stats().sent_bytes.add(bytes);
+}
+
 void Client::output(std::string_view bytes) {
   if (bytes.size() >= kLargePiece) {
     send_large(bytes);

@@ -47,6 +47,9 @@ class Client : public Stream {
   void try_streaming(Task* task);
   // More bytes of such a reply.
   void stream(std::string_view piece);
+  // Whether more bytes of such a reply may go from the server's socket to ours by themselves.
+  bool can_relay() const noexcept { return can_send_at_once(); }
+  void relayed(uint64_t bytes);
 
   // Hands over the memory of the request being handled, if it has memory of its own: the request's
   // bytes start at its beginning. Null if not; then the bytes must be copied.
