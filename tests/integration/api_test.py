@@ -99,7 +99,7 @@ class Document:
         kind = headers["Content-Type"].split(";")[0]
         if not t.check(kind in content, "%s %d: content type" % (operation_id, status), kind):
             return
-        if kind.endswith("json"):
+        if kind.endswith(("/json", "+json")):
             mistake = self.validate(content[kind]["schema"], json.loads(text))
             t.check(mistake is None, "%s %d: body as documented" % (operation_id, status), mistake, text[:500])
 

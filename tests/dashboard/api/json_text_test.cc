@@ -38,6 +38,7 @@ TEST_SUITE("dashboard/api/json_text") {
         "{\"a\": \"\\ud800\"}",
         "{\"a\": \"secret\n\"}",
         std::string("{\"a\": \"\0\"}", 10),
+        std::string("{}\0", 3),
         "\xEF\xBB\xBF{\"a\": 1, \"a\": 2}",
         "{\"a\": 1, \"a\": 1}",
         "{\"x\": {\"a\": 1, \"b\": 2, \"a\": 1}}",
