@@ -11,11 +11,14 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
+from api import Api  # noqa: E402
 from resp import Resp, RespError  # noqa: E402
 from servers import SANITIZER_REPORT, Process, free_port, toml_config, wait_until  # noqa: E402
 
 DATABASES = 16
-RENAMED = {"migrate": (), "copy": ("MIGRATE",), "copy-by-type": ("MIGRATE", "DUMP", "RESTORE")}
+SLOTS = 1024
+# What servers lack, so that keys move in a certain way. "none": groups are those of a configuration file, nothing moves.
+RENAMED = {"none": (), "migrate": (), "copy": ("MIGRATE",), "copy-by-type": ("MIGRATE", "DUMP", "RESTORE")}
 
 
 class Relay(Process):
@@ -46,13 +49,15 @@ class Relay(Process):
 
 
 class Server:
-    """A redis-server that keeps what it has acknowledged: it can be killed and started again."""
+    """A redis-server that keeps what it has acknowledged: it can be killed and started again. A forgetful one is empty
+    then."""
 
-    def __init__(self, number, directory, renamed):
+    def __init__(self, number, directory, renamed, forgetful):
         self.number = number
         self.port = free_port()
         self.directory = directory
         self.renamed = renamed
+        self.forgetful = forgetful
         self.process = None
         self.stopped = False
         os.makedirs(directory)
@@ -63,7 +68,7 @@ class Server:
 
     def start(self):
         words = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--daemonize", "no",
-                 "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", self.directory,
+                 "--save", "", "--appendonly", "no" if self.forgetful else "yes", "--appendfsync", "always", "--dir", self.directory,
                  "--databases", str(DATABASES), "--auto-aof-rewrite-percentage", "0"]
         for command in self.renamed:
             words += ["--rename-command", command, ""]
@@ -154,15 +159,18 @@ class Proxy:
 
 
 class Cluster:
-    """Everything that runs, in `directory`; end() ends it all."""
+    """Everything that runs, in `directory`; end() ends it all. mover: of RENAMED."""
 
-    def __init__(self, binary, directory, mover="migrate", groups=3, options=None):
+    def __init__(self, binary, directory, mover="migrate", groups=3, options=None, forgetful=False):
+        self.binary = binary
         self.directory = directory
-        self.servers = [Server(number, os.path.join(directory, "redis%d" % number), RENAMED[mover])
+        self.mover = mover
+        self.servers = [Server(number, os.path.join(directory, "redis%d" % number), RENAMED[mover], forgetful)
                         for number in range(groups)]
         self.relay = None
         self.proxy = None
-        self.binary = binary
+        self.api = None
+        self.groups = []  # Their ids, as of self.servers.
         self.options = {"backend.request_timeout": "1s", "backend.connect_timeout": "500ms",
                         "backend.reconnect_max": "100ms", **(options or {})}
 
@@ -172,10 +180,28 @@ class Cluster:
         self.relay = Relay([server.address for server in self.servers], self.directory)
         for server in self.servers:
             server.wait()
-        groups = [{"server": "127.0.0.1:%d" % port} for port in self.relay.ports]
-        self.proxy = Proxy(self.binary, os.path.join(self.directory, "proxy"), self.options, groups)
+        addresses = ["127.0.0.1:%d" % port for port in self.relay.ports]
+        directory = os.path.join(self.directory, "proxy")
+        os.makedirs(directory)
+        if self.mover == "none":
+            self.proxy = Proxy(self.binary, directory, self.options, [{"server": address} for address in addresses])
+            self.proxy.start()
+            self.proxy.wait()
+            return
+        options = {"dashboard.data_dir": os.path.join(directory, "data"),
+                   "dashboard.admin_password_file": Api.write_password(directory), **self.options}
+        self.proxy = Proxy(self.binary, directory, options, [])
         self.proxy.start()
         self.proxy.wait()
+        self.api = Api(self.proxy.admin_port)
+        wait_until(lambda: self.api.log_in() is None, 20, "the API to answer")
+        for address in addresses:
+            made = self.api.change_topology("POST", "/groups", {"servers": [address]})
+            self.groups.append(made["id"])
+        count = len(addresses)
+        self.api.change_topology("PUT", "/slots/assignment", {"ranges": [
+            {"from": SLOTS * number // count, "to": SLOTS * (number + 1) // count - 1, "group_id": group}
+            for number, group in enumerate(self.groups)]})
 
     def call(self, db, words):
         """One request through the proxy; patient with what is not there yet."""
@@ -209,8 +235,9 @@ class Cluster:
         self.proxy.wait()
 
     def end(self):
-        for part in [self.proxy.process if self.proxy else None, *self.servers]:
-            if part is not None:
-                part.end() if isinstance(part, Server) else part.stop()
+        for server in self.servers:
+            server.end()
+        if self.proxy is not None:
+            self.proxy.process.stop()
         if self.relay is not None:
             self.relay.stop()

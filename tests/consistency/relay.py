@@ -6,6 +6,7 @@
 Commands are JSON lines on standard input, each answered with a line on standard output:
     {"do": "cut", "server": 0, "kinds": ["migrate"]}      resets these connections, once
     {"do": "hang", "server": 0, "kinds": [...]}           holds back what these connections send, both ways
+    {"do": "hang existing", "server": 0, "kinds": [...]}  the same, but not of connections made later
     {"do": "heal", "server": 0}                           lets everything go on
     {"do": "count", "server": 0}                          how many connections of each kind there are
 Ends when standard input does.
@@ -50,6 +51,7 @@ class Link:
         self.server = server
         self.kind = None
         self.client = client
+        self.hung = False  # This one alone.
 
 
 class Relay:
@@ -97,8 +99,13 @@ class Relay:
             return {kind: sum(link.kind == kind for link in links) for kind in KINDS}
         if command["do"] == "heal":
             self.hung[server].clear()
+            for link in links:
+                link.hung = False
         elif command["do"] == "hang":
             self.hung[server] |= set(command["kinds"])
+        elif command["do"] == "hang existing":
+            for link in links:
+                link.hung = link.hung or link.kind in command["kinds"]
         elif command["do"] == "cut":
             links = [link for link in links if link.kind in command["kinds"]]
             for link in links:
@@ -134,7 +141,7 @@ class Relay:
             self.want(b)
 
     def is_hung(self, link):
-        return (link.kind or "proxy") in self.hung[link.server] if link.kind or not self.hung[link.server] else False
+        return link.hung or link.kind in self.hung[link.server]
 
     def want(self, side):
         """Waits for what this side can do now."""

@@ -20,10 +20,12 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
+from checks import Background  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from end_check import (check_deleted, check_far_expiry, check_kept, check_places, even_owners,  # noqa: E402
                        some)
 from histories import Histories  # noqa: E402
+from migrator import Migrator  # noqa: E402
 from nemesis import FAULTS, Nemesis  # noqa: E402
 from objects import SLOTS, Tags  # noqa: E402
 from workload import Workload, Wrong  # noqa: E402
@@ -31,6 +33,7 @@ from workload import Workload, Wrong  # noqa: E402
 QUIET_KEYS = 40
 WORK_SLOTS = 48  # All objects lie in these, so that much happens to each.
 DRAIN_S = 60.0
+SETTLE_S = 120
 
 
 class Run:
@@ -61,7 +64,8 @@ class Run:
     def run(self):
         # Before any thread: the checker is a fork of this process.
         histories = Histories(self.directory, self.origin)
-        cluster = Cluster(self.options.pikaproxy, self.directory, self.options.mover)
+        cluster = Cluster(self.options.pikaproxy, self.directory, self.options.mover,
+                          forgetful=self.options.forgetful)
         try:
             cluster.start()
             slots = self.rng.sample(range(SLOTS), WORK_SLOTS)
@@ -80,25 +84,39 @@ class Run:
             cluster.end()
 
     def go(self, cluster, workload, histories):
-        workload.write_quiet_keys(cluster.call, QUIET_KEYS, self.rng)
-        self.note("the quiet keys are written")
         def paused():
             workload.silence_since = time.monotonic()
+
+        workload.write_quiet_keys(cluster.call, QUIET_KEYS, self.rng)
+        self.note("the quiet keys are written")
         nemesis = Nemesis(cluster, self.rng, self.options.faults, self.note, self.stop, paused)
-        thread = threading.Thread(target=self.guard, args=(nemesis.run,), daemon=True)
+        migrator = None
+        if cluster.api is not None:
+            migrator = Migrator(cluster.api, workload.tags.slots, cluster.groups, self.rng, self.note, self.stop)
+        threads = [threading.Thread(target=self.guard, args=(one.run,), daemon=True)
+                   for one in (nemesis if self.options.faults else None, migrator) if one is not None]
         workload.start()
-        if self.options.faults:
+        for thread in threads:
             thread.start()
         end = time.monotonic() + 60 * self.options.minutes
         workload.run_until(lambda: time.monotonic() > end or self.trouble or histories.collect())
         self.stop.set()
-        if thread.ident:
+        for thread in threads:
             thread.join(60)
-        self.check([self.trouble] if self.trouble else [], "the nemesis did its work")
-        self.note("did: %r" % nemesis.did)
-        print("faults: %s" % (", ".join("%s %d" % one for one in sorted(nemesis.did.items())) or "none"))
+        self.check([self.trouble] if self.trouble else [], "nemesis and migrator did their work")
+        print("faults: %s" % counts(nemesis.did))
+        if migrator is not None:
+            print("migrations: %s" % counts(migrator.did))
+        if self.trouble or histories.found:
+            self.check(histories.finish(), "every history has an order that explains it")
+            return
         cluster.heal()
         self.note("all is well again")
+        if migrator is not None:
+            # Clients go on meanwhile: what they ask for is moved on access.
+            settled = Background(migrator.settle, SETTLE_S)
+            workload.run_until(lambda: not settled.is_running() or histories.collect())
+            self.check(settled.result() if not histories.found else [], "every migration comes to its end")
         workload.retire_all()
         end = time.monotonic() + DRAIN_S
         workload.run_until(lambda: workload.is_done() or time.monotonic() > end)
@@ -110,8 +128,11 @@ class Run:
         kept = [one for db in dbs for one in workload.kept[db]]
         self.check(some(check_kept(kept, cluster.call)), "%d keys that nobody changed" % len(kept))
         self.check(some(check_far_expiry(workload.quiet, cluster.call)), "expiry of keys that nobody changed")
-        complaints, strays, places = check_places(cluster.servers, dbs, even_owners(len(cluster.servers)),
-                                                  workload.unsure)
+        owners, complaints = even_owners(len(cluster.servers)), []
+        if migrator is not None:
+            owners, complaints = migrator.slot_owners()
+        self.check(some(complaints), "every slot is normal")
+        complaints, strays, places = check_places(cluster.servers, dbs, owners, workload.unsure)
         self.check(some(complaints), "%d keys, each at one server, at its owner" % len(places))
         self.check(some(check_deleted(workload.deleted, workload.unsure, places)), "deleted keys stay deleted")
         if strays:
@@ -125,25 +146,30 @@ class Run:
             self.trouble = traceback.format_exc()
 
     def summary(self, workload, histories):
-        counts = workload.counts
+        done = workload.counts
         print("%d requests (%d not executed, %d of unknown outcome), %d objects, %d operations checked in %d histories, "
               "%d connections, slowest reply %.2f s" % (
-                  counts["requests"], counts["not executed"], counts["unknown"], counts["objects"],
-                  histories.operations, histories.checked, counts["connections"], workload.slowest_s))
-        if workload.errors:
-            print("errors: %s" % ", ".join("%s %d" % one for one in sorted(workload.errors.items())))
+                  done["requests"], done["not executed"], done["unknown"], done["objects"],
+                  histories.operations, histories.checked, done["connections"], workload.slowest_s))
+        print("errors: %s" % counts(workload.errors))
+
+
+def counts(of):
+    return ", ".join("%s %d" % one for one in sorted(of.items())) or "none"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pikaproxy", required=True, help="the binary to test")
     parser.add_argument("--minutes", type=float, default=1.0, help="how long clients work")
-    parser.add_argument("--mover", default="migrate", choices=("migrate", "copy", "copy-by-type"),
-                        help="what the servers are able to do")
+    parser.add_argument("--mover", default="migrate", choices=("migrate", "copy", "copy-by-type", "none"),
+                        help="how keys move, by what the servers are able to do; none: nothing moves")
     parser.add_argument("--faults", default="all", help="names with commas between: all, none, %s" % ", ".join(FAULTS))
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--rate", type=int, default=3000, help="batches per second that all clients aim at")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
+    parser.add_argument("--forgetful", action="store_true",
+                        help="servers lose everything when they are killed: the run must fail (this tests the test)")
     parser.add_argument("--keep", action="store_true", help="keep the directory of a good run too")
     options = parser.parse_args()
     options.faults = {"all": list(FAULTS), "none": []}.get(options.faults, options.faults.split(","))
