@@ -5,7 +5,8 @@ import signal
 import time
 
 SHORT_S = (0.05, 0.6)   # Below the time-outs.
-LONG_S = (1.3, 3.0)     # Above them.
+LONG_S = (1.3, 3.0)     # Above most.
+LONGER_S = (5.2, 7.5)   # Above all: an engine waits so long for a command.
 
 
 class Nemesis:
@@ -31,6 +32,8 @@ class Nemesis:
         return self.rng.choice(self.cluster.servers)
 
     def wait(self, bounds):
+        if bounds == LONG_S and self.rng.random() < 0.2:
+            bounds = LONGER_S
         self.stop.wait(self.rng.uniform(*bounds))
 
     def stop_server(self, bounds=SHORT_S):

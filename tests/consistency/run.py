@@ -171,6 +171,7 @@ def main():
     parser.add_argument("--forgetful", action="store_true",
                         help="servers lose everything when they are killed: the run must fail (this tests the test)")
     parser.add_argument("--keep", action="store_true", help="keep the directory of a good run too")
+    parser.add_argument("--discard", action="store_true", help="keep nothing")
     options = parser.parse_args()
     options.faults = {"all": list(FAULTS), "none": []}.get(options.faults, options.faults.split(","))
     for name in options.faults:
@@ -188,11 +189,11 @@ def main():
         run.check([traceback.format_exc()], "the run came to its end")
     for failure in run.failures:
         print("FAILED: %s" % failure)
-    if run.failures:
+    if options.discard or not run.failures and not options.keep:
+        shutil.rmtree(directory, ignore_errors=True)
+    elif run.failures:
         print("What happened when: %s" % os.path.join(directory, "events"))
         print("Once more: %s --seed %d (times differ, and so will the run)" % (" ".join(sys.argv), options.seed))
-    elif not options.keep:
-        shutil.rmtree(directory, ignore_errors=True)
     print("%d passed, %d failed" % (run.passed, len(run.failures)))
     return 1 if run.failures else 0
 
