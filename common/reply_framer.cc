@@ -1,6 +1,7 @@
 #include "common/reply_framer.h"
 
 #include <algorithm>
+#include <cassert>
 #include <charconv>
 #include <cstddef>
 #include <cstring>
@@ -112,8 +113,7 @@ ReplyFramer::Status ReplyFramer::feed(std::string_view bytes, uint64_t& consumed
       case State::kBody: {
         const uint64_t part = std::min<uint64_t>(body_left_, static_cast<uint64_t>(end - at));
         at += part;
-        body_left_ -= part;
-        if (body_left_ == 0) state_ = State::kBodyCr;
+        pass(part);
         break;
       }
 
@@ -135,6 +135,12 @@ ReplyFramer::Status ReplyFramer::feed(std::string_view bytes, uint64_t& consumed
   }
   consumed = bytes.size();
   return Status::kNeedMore;
+}
+
+void ReplyFramer::pass(uint64_t bytes) noexcept {
+  assert(bytes <= body_left());
+  body_left_ -= bytes;
+  if (body_left_ == 0) state_ = State::kBodyCr;
 }
 
 bool ReplyFramer::end_of_length() noexcept {

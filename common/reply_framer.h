@@ -21,6 +21,11 @@ class ReplyFramer {
   // Between replies: no byte of the next one has been seen.
   bool at_start() const noexcept { return elements_left_ == 0; }
 
+  // How many of the next bytes are certain to belong to the bulk string under way: feed() would
+  // look at none of them. pass() does its work for `bytes` of these.
+  uint64_t body_left() const noexcept { return state_ == State::kBody ? body_left_ : 0; }
+  void pass(uint64_t bytes) noexcept;
+
   void reset() noexcept { *this = ReplyFramer(); }
 
  private:

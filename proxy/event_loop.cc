@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <system_error>
@@ -32,11 +33,21 @@ EventLoop::EventLoop()
   event.events = EPOLLIN;
   event.data.ptr = nullptr;
   checked(epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event), "epoll_ctl");
+  if (int ends[2]; ::pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0) {
+    pipe_read_fd_ = ends[0];
+    pipe_write_fd_ = ends[1];
+    // If the system allows less it stays at its size: more system calls then.
+    ::fcntl(pipe_write_fd_, F_SETPIPE_SZ, static_cast<int>(kPipeBytes));
+  }
   refresh_now();
 }
 
 EventLoop::~EventLoop() {
   doomed_.clear();
+  if (pipe_read_fd_ >= 0) {
+    ::close(pipe_read_fd_);
+    ::close(pipe_write_fd_);
+  }
   ::close(wake_fd_);
   ::close(epoll_fd_);
 }

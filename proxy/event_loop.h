@@ -78,9 +78,15 @@ class EventLoop {
   void run_timers();
   void flush_dirty();
 
+  static constexpr size_t kPipeBytes = 256 * 1024;
+
   // Constant after construction.
   const int epoll_fd_;
   const int wake_fd_;
+  // Through which bytes go from socket to socket without a copy; empty between two streams. -1 if
+  // the system has none for us.
+  int pipe_read_fd_ = -1;
+  int pipe_write_fd_ = -1;
   const std::unique_ptr<char[]> scratch_;
 
   // Loop's thread only.

@@ -26,10 +26,15 @@ size_t unused_bytes() {
   return resident > in_use ? resident - in_use : 0;
 }
 
-// malloc_trim() leaves the top of a thread's own heap alone; free() of a large piece cuts it.
+// malloc_trim() leaves the top of a thread's own heap alone; free() of a large piece cuts it. The
+// low threshold holds for this one free() only: under a load of large values every other one would
+// give pages back that the next malloc() faults in again. Another thread may raise it too early;
+// then the next attempt succeeds.
 void trim_own_heap() {
   void* volatile piece = std::malloc(kTrimAtOnce);
+  ::mallopt(M_TRIM_THRESHOLD, kTrimAtOnce);
   std::free(piece);
+  ::mallopt(M_TRIM_THRESHOLD, kTrimThreshold);
 }
 
 }  // namespace
@@ -55,12 +60,10 @@ void trim_heap(const std::function<void(void (*)())>& on_workers) {
   untrimmable_bytes = std::min(untrimmable_bytes, wasted);
   if (attempts == kAttemptsMax) untrimmable_bytes = wasted;
   if (wasted <= untrimmable_bytes + kTrimMinBytes) {
-    if (attempts > 0) ::mallopt(M_TRIM_THRESHOLD, kTrimThreshold);
     attempts = 0;
     return;
   }
   ++attempts;
-  ::mallopt(M_TRIM_THRESHOLD, kTrimAtOnce);
   ::malloc_trim(0);
   on_workers(trim_own_heap);
 }

@@ -1,7 +1,9 @@
 #include "proxy/stream.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@ namespace {
 constexpr int kPiecesPerWrite = 64;
 // Larger pieces are worth a system call of their own to avoid copying them.
 constexpr size_t kSendAtOnceMin = 16 * 1024;
+constexpr unsigned kSpliceFlags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
 bool is_would_block(int error) {
   return error == EAGAIN || error == EWOULDBLOCK;
@@ -82,9 +85,7 @@ void Stream::send_own(char* data, size_t begin, size_t end, size_t capacity) {
 }
 
 void Stream::send_large(std::string_view bytes) {
-  const bool at_once = bytes.size() >= kSendAtOnceMin && output_.empty() &&
-                       phase_ == Phase::kOpen && !write_blocked_;
-  if (at_once) {
+  if (bytes.size() >= kSendAtOnceMin && can_send_at_once()) {
     const ssize_t written = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (written > 0) {
       bytes.remove_prefix(static_cast<size_t>(written));
@@ -171,7 +172,41 @@ void Stream::finish_connect() {
   on_connect(error);
 }
 
+bool Stream::relay(Stream& target, uint64_t bytes) {
+  if (loop_.pipe_read_fd_ < 0) return false;
+  const ssize_t got = ::splice(fd_, nullptr, loop_.pipe_write_fd_, nullptr,
+                               std::min<uint64_t>(bytes, EventLoop::kPipeBytes), kSpliceFlags);
+  // At the end of input and on errors recv() says the same, and is heard.
+  if (got <= 0) return false;
+  target.take_from_pipe(static_cast<size_t>(got));
+  on_relayed(static_cast<uint64_t>(got));
+  return true;
+}
+
+void Stream::take_from_pipe(size_t bytes) {
+  bool progress = false;
+  while (bytes > 0) {
+    const ssize_t sent = ::splice(loop_.pipe_read_fd_, nullptr, fd_, nullptr, bytes, kSpliceFlags);
+    if (sent <= 0) break;
+    bytes -= static_cast<size_t>(sent);
+    progress = true;
+  }
+  // What the socket does not take now waits in memory: the pipe must be empty for the next stream.
+  // Whether the socket is full or broken is found by the write at the end of the turn.
+  while (bytes > 0) {
+    const std::span<char> space{loop_.scratch_.get(), kScratchBytes};
+    const ssize_t got = ::read(loop_.pipe_read_fd_, space.data(), std::min(bytes, space.size()));
+    if (got < 0 && errno == EINTR) continue;
+    assert(got > 0);
+    send({space.data(), static_cast<size_t>(got)});
+    bytes -= static_cast<size_t>(got);
+  }
+  if (progress) on_sent();
+}
+
 void Stream::receive() {
+  uint64_t unread = 0;
+  if (Stream* target = relay_target(unread); target != nullptr && relay(*target, unread)) return;
   const std::span<char> space = receive_space({loop_.scratch_.get(), kScratchBytes});
   const ssize_t got = ::recv(fd_, space.data(), space.size(), 0);
   if (got > 0) {

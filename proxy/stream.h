@@ -47,6 +47,11 @@ class Stream {
   // Moves what is queued there to the end of the output.
   void send_queue(ByteQueue& queue);
 
+  // Nothing is queued and the socket takes bytes, as far as is known: fit for relay_target().
+  bool can_send_at_once() const noexcept {
+    return output_.empty() && phase_ == Phase::kOpen && !write_blocked_;
+  }
+
   // Off: the kernel's receive buffer fills, and the peer has to wait.
   void set_reading(bool on);
 
@@ -55,6 +60,11 @@ class Stream {
   virtual std::span<char> receive_space(std::span<char> scratch) { return scratch; }
   // `bytes` lie in that space; in scratch memory they are gone after the call.
   virtual void on_data(std::string_view bytes) = 0;
+  // Where the next bytes go unread: the kernel passes up to `bytes` of them on without copying.
+  // Null: they are received as above.
+  virtual Stream* relay_target(uint64_t& /*bytes*/) { return nullptr; }
+  // So many were taken from our socket for that stream.
+  virtual void on_relayed(uint64_t /*bytes*/) {}
   // 0 = connected, else an errno.
   virtual void on_connect(int /*error*/) {}
   // The peer closed (0) or the socket failed (errno). The stream is still open; the owner closes
@@ -74,6 +84,8 @@ class Stream {
 
   void handle_events(uint32_t events);
   void receive();
+  bool relay(Stream& target, uint64_t bytes);
+  void take_from_pipe(size_t bytes);
   void finish_connect();
   void flush();
   void mark_dirty() noexcept;

@@ -333,4 +333,20 @@ TEST_SUITE("common/reply_framer") {
       CHECK(!reply_integer(element, value));
     }
   }
+
+  TEST_CASE("bytes of a value may be passed unseen, and the end is found all the same") {
+    const std::string reply = "*2\r\n$10\r\n0123456789\r\n:1\r\n";
+    ReplyFramer framer;
+    uint64_t consumed = 0;
+    CHECK(framer.body_left() == 0);
+    CHECK(framer.feed(reply.substr(0, 12), consumed) == ReplyFramer::Status::kNeedMore);
+    CHECK(framer.body_left() == 7);
+    framer.pass(4);
+    CHECK(framer.body_left() == 3);
+    framer.pass(3);
+    CHECK(framer.body_left() == 0);
+    CHECK(framer.feed(reply.substr(19), consumed) == ReplyFramer::Status::kComplete);
+    CHECK(consumed == reply.size() - 19);
+    CHECK(framer.at_start());
+  }
 }
