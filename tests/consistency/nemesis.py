@@ -64,10 +64,15 @@ class Nemesis:
         cut = self.cluster.relay.tell("cut", server.number, kinds)
         self.note("%d links to server %d are cut: %s" % (cut["cut"], server.number, " ".join(kinds)))
 
+    def way_to_hang(self):
+        """Connections that are there may hang while new ones work: TCP waits longer and longer before it sends again
+        what was lost."""
+        return self.rng.choice(("hang", "hang existing"))
+
     def hang_link(self, bounds=LONG_S):
-        server, kinds = self.server(), self.kinds()
-        self.note("links to server %d hang: %s" % (server.number, " ".join(kinds)))
-        self.cluster.relay.tell("hang", server.number, kinds)
+        server, kinds, hang = self.server(), self.kinds(), self.way_to_hang()
+        self.note("links to server %d %s: %s" % (server.number, hang, " ".join(kinds)))
+        self.cluster.relay.tell(hang, server.number, kinds)
         self.wait(bounds)
         if self.rng.random() < 0.3:
             self.cluster.relay.tell("cut", server.number, kinds)
@@ -85,12 +90,12 @@ class Nemesis:
 
     def kill_proxy_behind_hung_link(self):
         """What it has sent arrives when its successor serves already."""
-        server = self.server()
-        self.note("links to server %d hang, then the proxy is killed" % server.number)
-        self.cluster.relay.tell("hang", server.number, ("proxy", "mover", "migrate"))
+        server, hang = self.server(), self.way_to_hang()
+        self.note("links to server %d %s, then the proxy is killed" % (server.number, hang))
+        self.cluster.relay.tell(hang, server.number, ("proxy", "mover", "migrate"))
         self.wait((0.1, 0.6))
         self.kill_proxy()
-        self.wait((0.0, 2.0))
+        self.wait((0.0, 6.0))
         self.cluster.relay.tell("heal", server.number)
         self.note("links to server %d are well" % server.number)
 
