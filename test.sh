@@ -185,6 +185,7 @@ summed() {
 consistency_tests() {
   local mover here=tests/consistency program=build/$preset/pikaproxy
   summed consistency-checker 120 "$python" $here/checker_test.py
+  summed consistency-relay 120 "$python" $here/relay_test.py --pikaproxy "$program"
   for mover in migrate copy copy-by-type; do
     summed "consistency-$mover" 600 "${run_program[@]}" "$python" $here/run.py --pikaproxy "$program" \
       --mover $mover --minutes 0.7
