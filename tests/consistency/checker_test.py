@@ -268,7 +268,7 @@ def test_long_histories_are_checked_quickly(t):
     total = 0
     for kind in ("register", "list", "hash"):
         for _ in range(5):
-            ops = random_history(kind, rng, 1500, clients=4, lost=0.004)
+            ops = random_history(kind, rng, 1500, clients=4, lost=0.002)
             total += len(ops)
             t.check(is_linearizable(kind, ops, limit=300 * len(ops)), "a long history of a %s" % kind)
     print("%d operations, %.0f per second" % (total, total / (time.monotonic() - start)))
