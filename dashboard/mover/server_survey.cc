@@ -202,6 +202,7 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
   } else {
     facts.engine = "unknown";
   }
+  facts.run_id = info->get("run_id");
   read_replication(*info, facts);
   facts.memory_bytes = info->number("used_memory");
   facts.memory_max_bytes = info->number("maxmemory");
