@@ -29,7 +29,7 @@ SEQUENCES = [
     "BLPOP {t}q 0|BLPOP {t}q 0.01|BRPOPLPUSH {t}q {t}r 0.01|BLMOVE {t}q {t}r LEFT RIGHT 0.01",
     "RPUSH {t}m 1 2 3 4|BLMPOP 0 2 {t}none {t}m LEFT COUNT 2|BLMOVE {t}m {t}n LEFT RIGHT 0|LRANGE {t}n 0 -1",
     "ZADD {t}z 1 a 2 b 3 c|BZPOPMIN {t}z 0|BZPOPMAX {t}none {t}z 0|BZMPOP 0 1 {t}z MIN|BZPOPMIN {t}z 0.01",
-    "BLPOP {t}q x|BLPOP {t}q -1|BLMPOP x 1 {t}q LEFT|BLPOP {t}a 0|BLPOP",
+    "BLPOP {t}q x|BLPOP {t}q -1|BLMPOP x 1 {t}q LEFT|SET {t}a 1|BLPOP {t}a 0|BLPOP",
     "XADD {t}s 1-1 f v|XREAD BLOCK 0 STREAMS {t}s 0|XREAD BLOCK 1 STREAMS {t}s $|XREAD COUNT 1 BLOCK x STREAMS {t}s 0",
     "XGROUP CREATE {t}s g 0|XREADGROUP GROUP g c BLOCK 0 STREAMS {t}s >|XREADGROUP GROUP g c BLOCK 1 STREAMS {t}s >",
 ]
@@ -142,16 +142,16 @@ def test_blocking(t):
                 waiting.send("BLPOP", key, "{%s}b" % key, "30")
                 waiting.send("ECHO", "behind it")
                 if index % 2 == 0:  # Once it waits at the server, and once perhaps before.
-                    wait_until(lambda: any(b"cmd=blpop" in s.client().call("CLIENT", "LIST") for s in server), 20,
+                    wait_until(lambda: any(b"flags=b" in s.client().call("CLIENT", "LIST") for s in server), 20,
                                "the wait")
                 other.call("RPUSH", key, "element")
                 t.equal(waiting.read(), [key.encode(), b"element"], "the element arrives")
                 t.equal(waiting.read(), b"behind it", "what was sent behind it is answered behind it")
         with cluster.client() as waiting, cluster.client() as other:
             waiting.send("BLPOP", "gone", "0")
-            wait_until(lambda: any(b"cmd=blpop" in s.client().call("CLIENT", "LIST") for s in server), 20, "the wait")
+            wait_until(lambda: any(b"flags=b" in s.client().call("CLIENT", "LIST") for s in server), 20, "the wait")
             waiting.close()
-            wait_until(lambda: not any(b"cmd=blpop" in s.client().call("CLIENT", "LIST") for s in server), 20,
+            wait_until(lambda: not any(b"flags=b" in s.client().call("CLIENT", "LIST") for s in server), 20,
                        "the end of the wait with its client")
             other.call("RPUSH", "gone", "kept")
             t.equal(other.call("LRANGE", "gone", 0, -1), [b"kept"], "nothing is taken for a client that has gone")
@@ -162,7 +162,7 @@ def test_bound(t):
         clients = [cluster.client() for _ in range(3)]
         for client in clients[:2]:
             client.send("BLPOP", "bound", "0")
-        wait_until(lambda: sum(s.client().call("CLIENT", "LIST").count(b"cmd=blpop") for s in cluster.servers) == 2,
+        wait_until(lambda: sum(s.client().call("CLIENT", "LIST").count(b"flags=b") for s in cluster.servers) == 2,
                    20, "two waits")
         t.error(clients[2].call("BLPOP", "bound", "0"), "ERR too many clients wait .*dedicated_max", "a third one")
         t.error(clients[2].call("WATCH", "bound"), "ERR too many clients wait .*dedicated_max", "or a WATCH")
@@ -178,7 +178,7 @@ def test_server_lost(t):
         key = "lost"
         waiting.send("BLPOP", key, "0")
         watching.call("WATCH", key)
-        wait_until(lambda: any(b"cmd=blpop" in s.client().call("CLIENT", "LIST") for s in cluster.servers), 20,
+        wait_until(lambda: any(b"flags=b" in s.client().call("CLIENT", "LIST") for s in cluster.servers), 20,
                    "the wait")
         watching.call("MULTI")
         watching.call("SET", key, "1")
