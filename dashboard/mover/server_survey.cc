@@ -10,6 +10,7 @@
 #include "common/slot.h"
 #include "common/text.h"
 #include "dashboard/mover/client_list.h"
+#include "dashboard/mover/dump_format.h"
 #include "dashboard/mover/key_scan.h"
 #include "dashboard/mover/server_link.h"
 
@@ -232,9 +233,39 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
   facts.has_slots_commands = has_command(**link, {"SLOTSRESTORE"}, timeout) &&
                              has_command(**link, {"SLOTSMGRTTAGONE"}, timeout);
   if (facts.has_slots_commands && facts.engine == "redis") facts.engine = "codis-server";
+  facts.asks_password = !server.password.empty();
+  if (facts.has_migrate) {
+    // Options come first, so an older server stops there; a newer one at the numbers.
+    const Reply reply =
+        (*link)->call({"MIGRATE", "", "x", "", "x", "x", "AUTH", "x", "KEYS", "x"}, timeout);
+    facts.has_migrate_auth = reply.text.find("syntax") == std::string::npos;
+  }
+  if (facts.has_dump_restore) facts.dump_versions = dump_versions(**link, timeout);
   if ((*link)->is_broken()) return Error{(*link)->error()};
   return facts;
 }
+
+namespace {
+
+bool reads_dumps_of(const ServerFacts& target, const ServerFacts& source) {
+  // What could not be told is tried, and the job says what was refused.
+  if (source.dump_versions.empty() || target.dump_versions.empty()) return true;
+  return std::binary_search(target.dump_versions.begin(), target.dump_versions.end(),
+                            source.dump_versions.back());
+}
+
+bool can_migrate(const ServerFacts& source, const ServerFacts& target) {
+  return source.has_migrate && target.has_dump_restore &&
+         (source.has_migrate_auth || !target.asks_password) && reads_dumps_of(target, source);
+}
+
+// codis-server logs in at the target with its own password, which may be another.
+bool can_move_slots(const ServerFacts& source, const ServerFacts& target) {
+  return source.has_slots_commands && target.has_slots_commands && !source.asks_password &&
+         !target.asks_password;
+}
+
+}  // namespace
 
 Result<MoverKind> choose_mover(const ServerFacts& source, const ServerFacts& target) {
   if (!source.is_master) {
@@ -245,8 +276,8 @@ Result<MoverKind> choose_mover(const ServerFacts& source, const ServerFacts& tar
     return Error{"The target is a replica of " + target.master_addr +
                  ", and keys move only between masters: make it a master, or name its master."};
   }
-  if (source.has_migrate && target.has_dump_restore) return MoverKind::kMigrate;
-  if (source.has_slots_commands && target.has_slots_commands) return MoverKind::kSlots;
+  if (can_migrate(source, target)) return MoverKind::kMigrate;
+  if (can_move_slots(source, target)) return MoverKind::kSlots;
   return MoverKind::kCopy;
 }
 

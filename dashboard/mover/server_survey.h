@@ -37,6 +37,10 @@ struct ServerFacts {
   bool has_migrate = false;
   bool has_dump_restore = false;
   bool has_slots_commands = false;
+  bool has_migrate_auth = false;  // MIGRATE ... AUTH: not before Redis 4.0.7.
+  bool asks_password = false;     // We have a password for it.
+  // What its RESTORE takes; the last is what its DUMP makes. Empty: it cannot be told.
+  std::vector<uint16_t> dump_versions;
 };
 // Connects, logs in, asks INFO (ROLE where there is one) and for commands.
 Result<ServerFacts> ask_server(const ServerAccess& server, std::chrono::milliseconds timeout);
