@@ -190,6 +190,7 @@ consistency_tests() {
     summed "consistency-$mover" 600 "${run_program[@]}" "$python" $here/run.py --pikaproxy "$program" \
       --mover $mover --minutes 0.7
   done
+  summed late-writes 300 "${run_program[@]}" "$python" $here/late_write_test.py --pikaproxy "$program"
   summed kill-steps 1200 "${run_program[@]}" "$python" $here/kill_steps_test.py --pikaproxy "$program" \
     --points "build/$preset/tests/list_stop_points"
   if [ "$preset" = dev ] && [ "$quick" = no ]; then

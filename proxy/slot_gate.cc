@@ -4,6 +4,8 @@
 #include <cassert>
 #include <utility>
 
+#include "common/sabotage.h"
+
 namespace pikaproxy {
 namespace {
 
@@ -26,6 +28,7 @@ bool SlotGate::may_go(SlotId slot, uint32_t db, std::string_view key) const noex
     case SlotState::kLocked:
       return false;
     case SlotState::kMigrating:
+      if (is_sabotaged(Sabotage::kGateIgnored)) return true;
       break;
   }
   const auto queues = queues_.find(slot_and_db(slot, db));
@@ -115,7 +118,7 @@ void SlotGate::install(std::shared_ptr<const SlotTable> table) {
     if (is_same_entry(table.get(), slot)) continue;
     is_changed[slot] = true;
     ++versions_[slot];
-    moved_.forget(slot);
+    if (!is_sabotaged(Sabotage::kMovedKeysKept)) moved_.forget(slot);
   }
   table_ = std::move(table);
   // Everybody leaves all queues and enters anew, in the order of arrival. What stays is what the

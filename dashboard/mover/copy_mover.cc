@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "common/sabotage.h"
 #include "common/text.h"
 #include "dashboard/mover/key_scan.h"
 #include "dashboard/mover/migrate_mover.h"
@@ -402,6 +403,9 @@ void CopyMover::commit(uint32_t db, const Items& items, std::vector<KeyResult>& 
   Items copied;
   Items to_remove;
   for (CopyItem* const item : items) {
+    if (is_sabotaged(Sabotage::kCopyUnverified) && item->is_written) {
+      item->outcome = Outcome::kCopied;
+    }
     RouteState::Attempt attempt{};
     const bool is_unfinished = links_.state().unfinished(db, item->key, attempt);
     switch (item->outcome) {
@@ -433,6 +437,8 @@ void CopyMover::commit(uint32_t db, const Items& items, std::vector<KeyResult>& 
       End::kSource, db, copied,
       [this](const CopyItem& item) {
         const bool is_large = item.length > kSmallElements && item.type != "string";
+        if (is_sabotaged(Sabotage::kCopyKeepsSource))
+          return std::vector<Args>{{"EXISTS", item.key}};
         return std::vector<Args>{{is_large && abilities_->has_unlink ? "UNLINK" : "DEL", item.key}};
       },
       replies);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/sabotage.h"
 #include "common/text.h"
 
 namespace pikaproxy {
@@ -151,7 +152,9 @@ bool MigrateMover::migrate(uint32_t db, const std::vector<std::string>& keys, si
   if (to - from > 1 && !refused.concerns_all) return false;
   if (error.starts_with("BUSYKEY") && to - from == 1) {
     // The target took it in an attempt whose answer was lost. Its copy stands.
-    const Reply deleted = source->call({"DEL", keys[from]}, kCommandTimeout);
+    const Reply deleted = is_sabotaged(Sabotage::kBusyKeyIgnored)
+                              ? Reply()
+                              : source->call({"DEL", keys[from]}, kCommandTimeout);
     if (source->is_broken()) {
       links_.lose(End::kSource);
       lose(db, keys, from, to, links_.error(), results);

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <bitset>
 #include <charconv>
+#include <functional>
 #include <mutex>
 #include <random>
 
+#include "common/process_name.h"
 #include "common/slot.h"
 #include "common/text.h"
 #include "dashboard/mover/client_list.h"
@@ -59,7 +61,9 @@ RunningPurges& running_purges() {
   return purges;
 }
 
-Result<bool> end_lost_purges(ServerLink& link) {
+// Ends the server's clients whose names are wanted; returns how many.
+Result<uint64_t> end_clients(ServerLink& link,
+                             const std::function<bool(const std::string&)>& is_wanted) {
   const Reply list = link.call({"CLIENT", "LIST"}, kScanTimeout);
   if (!list.is_bulk()) {
     return Error{link.is_broken()
@@ -67,8 +71,9 @@ Result<bool> end_lost_purges(ServerLink& link) {
                      : "Server " + link.server().address.to_string() + " refuses CLIENT LIST (" +
                            printable(list.text) + "): allow it to its user."};
   }
+  uint64_t ended = 0;
   for (const ClientListEntry& entry : parse_client_list(list.text)) {
-    if (!entry.name.starts_with(kPurgeName) || running_purges().has(entry.name)) continue;
+    if (!is_wanted(entry.name)) continue;
     const Reply killed =
         entry.id != 0 ? link.call({"CLIENT", "KILL", "ID", std::to_string(entry.id)}, kScanTimeout)
                       : link.call({"CLIENT", "KILL", entry.addr}, kScanTimeout);
@@ -77,8 +82,15 @@ Result<bool> end_lost_purges(ServerLink& link) {
       return Error{"Server " + link.server().address.to_string() + " refuses CLIENT KILL (" +
                    printable(killed.text) + "): allow it to its user."};
     }
+    ++ended;
   }
-  return true;
+  return ended;
+}
+
+Result<uint64_t> end_lost_purges(ServerLink& link) {
+  return end_clients(link, [](const std::string& name) {
+    return name.starts_with(kPurgeName) && !running_purges().has(name);
+  });
 }
 
 // Whether the server has a command and allows it to us. `args` are as many as it wants, since the
@@ -285,7 +297,7 @@ Result<std::map<SlotId, SlotCount>> count_keys(const ServerAccess& server,
                                                const std::vector<SlotId>& slots) {
   auto link = ServerLink::connect(server, std::string(kSurveyName), kConnectTimeout);
   if (!link) return Error{link.error()};
-  const Result<bool> ended = end_lost_purges(**link);
+  const Result<uint64_t> ended = end_lost_purges(**link);
   if (!ended) return Error{ended.error()};
   const auto wanted = set_of(slots);
   std::map<SlotId, SlotCount> counts;
@@ -301,6 +313,20 @@ Result<std::map<SlotId, SlotCount>> count_keys(const ServerAccess& server,
   return counts;
 }
 
+Result<uint64_t> end_connections(const ServerAccess& server,
+                                 const std::vector<std::string>& processes) {
+  if (processes.empty()) return uint64_t{0};
+  // A connection that the kernel took for a hung server is accepted before ours, and one whose name
+  // is not known yet has not brought any request: the list is complete.
+  auto link = ServerLink::connect(server, std::string(kSurveyName), kConnectTimeout);
+  if (!link) return Error{link.error()};
+  return end_clients(**link, [&](const std::string& name) {
+    return std::any_of(processes.begin(), processes.end(), [&](const std::string& process) {
+      return name.starts_with(request_connections_of(process));
+    });
+  });
+}
+
 Result<uint64_t> purge_keys(const ServerAccess& server, const std::vector<SlotId>& slots) {
   struct Registered {
     std::string name = purge_name();
@@ -310,7 +336,7 @@ Result<uint64_t> purge_keys(const ServerAccess& server, const std::vector<SlotId
   const Registered registered;
   auto link = ServerLink::connect(server, registered.name, kConnectTimeout);
   if (!link) return Error{link.error()};
-  const Result<bool> ended = end_lost_purges(**link);
+  const Result<uint64_t> ended = end_lost_purges(**link);
   if (!ended) return Error{ended.error()};
   const auto wanted = set_of(slots);
   uint64_t purged = 0;

@@ -60,6 +60,12 @@ Result<std::map<SlotId, SlotCount>> count_keys(const ServerAccess& server,
 // Deletes every key of these slots, in all databases; returns how many.
 Result<uint64_t> purge_keys(const ServerAccess& server, const std::vector<SlotId>& slots);
 
+// Ends what processes that have died, by their process_name(), have left at a server: connections
+// whose requests may still be on their way to it. When this returns, none of them can be executed
+// any more. A server that keeps no names of clients is taken to have none. Returns how many.
+Result<uint64_t> end_connections(const ServerAccess& server,
+                                 const std::vector<std::string>& processes);
+
 // REPLICAOF (SLAVEOF where that is unknown); `master` empty: becomes a master.
 Result<bool> replicate(const ServerAccess& server, const Address* master,
                        std::chrono::milliseconds timeout);

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from resp import Resp, RespError  # noqa: E402
 from servers import SANITIZER_REPORT, Process, free_port, toml_config, wait_until  # noqa: E402
 
 DATABASES = 16
+NOT_THERE_YET = re.compile("LOST|TRYAGAIN|CLUSTERDOWN|LOADING|ERR server ")
 SLOTS = 1024
 # What servers lack, so that keys move in a certain way. "none": groups are those of a configuration file, nothing moves.
 RENAMED = {"none": (), "migrate": (), "copy": ("MIGRATE",), "copy-by-type": ("MIGRATE", "DUMP", "RESTORE")}
@@ -204,7 +206,7 @@ class Cluster:
             for number, group in enumerate(self.groups)]})
 
     def call(self, db, words):
-        """One request through the proxy; patient with what is not there yet."""
+        """The reply to one request through the proxy; patient with what is not there yet."""
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -213,8 +215,8 @@ class Cluster:
                         client.call("SELECT", db)
                     reply = client.call(*words)
             except OSError as error:
-                reply = RespError("ERR %s" % error)
-            if not isinstance(reply, RespError):
+                reply = RespError("LOST %s" % error)
+            if not isinstance(reply, RespError) or not NOT_THERE_YET.match(reply):
                 return reply
             if time.monotonic() > deadline:
                 raise RuntimeError("%r got %s" % (words[:3], reply))

@@ -69,6 +69,23 @@ class Nemesis:
         what was lost."""
         return self.rng.choice(("hang", "hang existing"))
 
+    def hang_link_short(self):
+        """Requests are under way for longer than it takes to lock slots, and are answered."""
+        server = self.server()
+        self.note("links of the proxy to server %d hang for a moment" % server.number)
+        self.cluster.relay.tell("hang existing", server.number, ("proxy",))
+        self.wait(SHORT_S)
+        self.cluster.relay.tell("heal", server.number)
+
+    def hang_mover(self):
+        """What the engine sends is given up, done again, and then it arrives."""
+        server = self.server()
+        self.note("links of the engine to server %d hang" % server.number)
+        self.cluster.relay.tell("hang existing", server.number, ("mover", "migrate"))
+        self.wait((7.0, 12.0))
+        self.cluster.relay.tell("heal", server.number)
+        self.note("links of the engine to server %d are well" % server.number)
+
     def hang_link(self, bounds=LONG_S):
         server, kinds, hang = self.server(), self.kinds(), self.way_to_hang()
         self.note("links to server %d %s: %s" % (server.number, hang, " ".join(kinds)))
@@ -125,6 +142,8 @@ FAULTS = {
     "kill-server": Nemesis.kill_server,
     "cut-link": Nemesis.cut_link,
     "hang-link": Nemesis.hang_link,
+    "hang-link-short": Nemesis.hang_link_short,
+    "hang-mover": Nemesis.hang_mover,
     "kill-proxy": Nemesis.kill_proxy,
     "kill-proxy-behind-hung-link": Nemesis.kill_proxy_behind_hung_link,
     "stop-proxy": Nemesis.stop_proxy,

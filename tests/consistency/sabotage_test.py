@@ -3,7 +3,7 @@
 
     sabotage_test.py --pikaproxy build/dev/pikaproxy [--minutes 2] [--seed N] [names]
 
-PIKAPROXY_SABOTAGE (common/test_hooks.h, in builds with test hooks only) leaves out one thing that keeps data safe. Each
+PIKAPROXY_SABOTAGE (common/sabotage.h, in builds with test hooks only) leaves out one thing that keeps data safe. Each
 run must find out, by what clients saw or by where keys are, within the given time.
 """
 
@@ -20,12 +20,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # What is broken: (mover, faults, what else run.py is told).
 BROKEN = {
     "servers-forget": ("none", "kill-server", ["--forgetful"]),
-    "no-lock": ("migrate", "stop-server-long,hang-link", []),
+    "no-lock": ("migrate", "hang-link-short", []),
     "gate-ignored": ("migrate", "none", []),
     "moved-keys-kept": ("migrate", "none", []),
-    "migrate-replaces": ("migrate", "cut-link,hang-link,kill-proxy", []),
-    "copy-deletes-first": ("copy-by-type", "stop-server-long,cut-link,kill-proxy", []),
+    "busy-key-ignored": ("migrate", "cut-link,hang-link,stop-server-long", []),
+    "copy-unverified": ("copy-by-type", "cut-link,kill-server", []),
     "copy-keeps-source": ("copy-by-type", "none", []),
+    "unsettled": ("copy-by-type", "hang-mover", []),
 }
 # Complaints about data. Others (it ended early, a migration does not end) prove nothing.
 ABOUT_DATA = re.compile(r"^FAILED: (a reply that must not be|every history has an order|\d+ keys|deleted keys|expiry of)",

@@ -16,6 +16,7 @@ import hiredis
 
 from history import OPEN, Op
 from objects import KINDS, Object, in_any_order, quiet_keys, whole
+from resp import RespError
 
 # What an error says about whether the request was executed. Everything else is an error nobody expects here.
 NOT_EXECUTED = re.compile(r"TRYAGAIN|CLUSTERDOWN|LOADING|.*is not reachable|.*too many (requests|bytes) waiting", re.S)
@@ -474,7 +475,9 @@ class Workload:
             db = self.dbs[number % len(self.dbs)]
             for name, writes, reads in quiet_keys(tag, number, rng, large=number < 2):
                 for words in writes:
-                    call(db, words)
+                    reply = call(db, words)
+                    if isinstance(reply, RespError):
+                        raise RuntimeError("%r got %s" % (words[:3], reply))
                 kept = Kept(repr(name), db, [name], reads, [in_any_order(words, call(db, words)) for words in reads])
                 self.quiet.append(kept)
                 self.kept[db].append(kept)
