@@ -42,6 +42,7 @@ StateOutcome step_slots(const ClusterState& state, uint64_t id, const Slots& slo
                         std::initializer_list<SlotStep> from, ChangeOfSlots change, Next to) {
   std::vector<SlotMove> moves;
   auto next = with_migration(state, id, [&](Migration& migration) -> std::optional<Refusal> {
+    if (migration.ended()) return wrong_state(migration, "it has ended");
     for (const SlotId slot : slots) {
       MigrationSlot* entry = migration.find(slot);
       if (entry == nullptr || std::find(from.begin(), from.end(), entry->step) == from.end()) {
