@@ -155,6 +155,7 @@ void read_replication(const ServerInfo& info, ServerFacts& facts) {
       facts.replicas.push_back(host_port(field_of(value, "ip"), field_of(value, "port")));
     }
   }
+  facts.replication_id = info.get("master_replid");
   // Pika: db0:binlog_offset=2 51300980,safety_purge=none
   const std::string_view binlog = field_of(info.get("db0"), "binlog_offset");
   const size_t space = binlog.find(' ');
@@ -182,10 +183,8 @@ std::string_view mover_name(MoverKind kind) noexcept {
   return "copy";
 }
 
-Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout) {
-  auto link = ServerLink::connect(server, std::string(kSurveyName), timeout);
-  if (!link) return Error{link.error()};
-  const auto info = ServerInfo::ask(**link, timeout);
+Result<ServerFacts> ask_server_again(ServerLink& link, milliseconds timeout) {
+  const auto info = ServerInfo::ask(link, timeout);
   if (!info) return Error{info.error()};
   ServerFacts facts;
   const bool is_pika = info->is_pika();
@@ -204,13 +203,14 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
   read_replication(*info, facts);
   facts.memory_bytes = info->number("used_memory");
   facts.memory_max_bytes = info->number("maxmemory");
+  facts.memory_policy = info->get("maxmemory_policy");
   facts.ops_per_second = info->number("instantaneous_ops_per_sec");
   facts.clients = info->number("connected_clients");
   facts.uptime_seconds = info->number("uptime_in_seconds");
   facts.loading = info->number("loading") != 0;
   if (is_pika) {
     // It counts keys only when told to, and then keeps the number: "db0 Strings_keys=3, ...".
-    const Reply size = (*link)->call({"DBSIZE"}, timeout);
+    const Reply size = link.call({"DBSIZE"}, timeout);
     if (size.kind == Reply::Kind::kInteger) facts.keys = static_cast<uint64_t>(size.integer);
   } else {
     for (const auto& [name, value] : info->lines()) {
@@ -221,6 +221,16 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
       facts.keys += count;
     }
   }
+  if (link.is_broken()) return Error{link.error()};
+  return facts;
+}
+
+Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout) {
+  auto link = ServerLink::connect(server, std::string(kSurveyName), timeout);
+  if (!link) return Error{link.error()};
+  auto asked = ask_server_again(**link, timeout);
+  if (!asked) return asked;
+  ServerFacts& facts = *asked;
   // Pika dies of some commands that lack their arguments; these are among those that were tried.
   facts.has_migrate = has_command(**link, {"MIGRATE"}, timeout);
   facts.has_dump_restore =
@@ -230,7 +240,7 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
                              has_command(**link, {"SLOTSMGRTTAGONE"}, timeout);
   if (facts.has_slots_commands && facts.engine == "redis") facts.engine = "codis-server";
   if ((*link)->is_broken()) return Error{(*link)->error()};
-  return facts;
+  return asked;
 }
 
 Result<MoverKind> choose_mover(const ServerFacts& source, const ServerFacts& target) {

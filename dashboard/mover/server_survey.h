@@ -24,8 +24,12 @@ struct ServerFacts {
   bool link_up = true;      // Of a replica: to its master.
   uint64_t lag_bytes = 0;   // Of a replica: behind its master's offset as both report; 0 = unknown.
   uint64_t replication_offset = 0;
+  // Names the history that the offset counts in; a replica has its master's. Empty where there is
+  // no such thing.
+  std::string replication_id;
   uint64_t memory_bytes = 0;
   uint64_t memory_max_bytes = 0;  // 0 = no limit.
+  std::string memory_policy;      // "noeviction", "allkeys-lru" ...; empty if it does not say.
   uint64_t keys = 0;              // Over all databases.
   uint64_t ops_per_second = 0;
   uint64_t clients = 0;
@@ -39,6 +43,11 @@ struct ServerFacts {
 };
 // Connects, logs in, asks INFO (ROLE where there is one) and for commands.
 Result<ServerFacts> ask_server(const ServerAccess& server, std::chrono::milliseconds timeout);
+
+
+class ServerLink;
+// The same over a link that is there, and without asking for commands: what may be asked often.
+Result<ServerFacts> ask_server_again(ServerLink& link, std::chrono::milliseconds timeout);
 
 // The mover for keys from `source` to `target`: the fastest that both support; or why there is
 // none.
