@@ -49,6 +49,8 @@ void Worker::stop() {
   if (!thread_.joinable()) return;
   mailbox_->close();
   loop_.post([this] {
+    // What closing leaves at the servers is not over.
+    table_drained_ = nullptr;
     for_each_client([](Client& client) { client.shut(Disconnect::kDrain); });
     backends_.shut();
   });
