@@ -326,6 +326,14 @@ Result<bool> replicate(const ServerAccess& server, const Address* master, millis
     return Error{"A server cannot replicate from " + master->to_string() +
                  ": give its master a TCP address."};
   }
+  if (master && !server.password.empty()) {
+    // Servers of a group have one password, and a replica needs its master's. One that refuses to
+    // be configured has it in its file, or its link stays down, which health tells.
+    (*link)->call({"CONFIG", "SET", "masterauth", server.password}, timeout);
+    if (!server.user.empty()) {
+      (*link)->call({"CONFIG", "SET", "masteruser", server.user}, timeout);
+    }
+  }
   Args args = {"REPLICAOF", "NO", "ONE"};
   if (master) args = {"REPLICAOF", master->host, std::to_string(master->port)};
   Reply reply = (*link)->call(args, timeout);

@@ -64,7 +64,8 @@ Result<std::map<SlotId, SlotCount>> count_keys(const ServerAccess& server,
 // Deletes every key of these slots, in all databases; returns how many.
 Result<uint64_t> purge_keys(const ServerAccess& server, const std::vector<SlotId>& slots);
 
-// REPLICAOF (SLAVEOF where that is unknown); `master` empty: becomes a master.
+// REPLICAOF (SLAVEOF where that is unknown); `master` null: becomes a master. A replica is told its
+// own password as the master's.
 Result<bool> replicate(const ServerAccess& server, const Address* master,
                        std::chrono::milliseconds timeout);
 
