@@ -105,8 +105,7 @@ std::optional<ApiProblem> Auth::check_password(const User* user, const std::stri
     is_right = false;
   }
   if (!is_right) {
-    // Not the caller's failure.
-    limiter_.succeed(name, peer);
+    limiter_.withdraw(name, peer);
     return busy();
   }
   if (!*is_right) return ApiProblem{401, "login_failed", "The user name or password is wrong."};

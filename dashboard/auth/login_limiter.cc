@@ -43,6 +43,14 @@ std::chrono::seconds LoginLimiter::begin(const std::string& user, const std::str
   return wait;
 }
 
+void LoginLimiter::withdraw(const std::string& user, const std::string& peer) {
+  const std::lock_guard lock(mutex_);
+  for (const std::string& key : {peer, user_key(user, peer)}) {
+    const auto found = entries_.find(key);
+    if (found != entries_.end() && found->second.failures > 0) --found->second.failures;
+  }
+}
+
 void LoginLimiter::succeed(const std::string& user, const std::string& peer) {
   const std::lock_guard lock(mutex_);
   entries_.erase(user_key(user, peer));

@@ -25,6 +25,8 @@ class LoginLimiter {
   std::chrono::seconds begin(const std::string& user, const std::string& peer,
                              Clock::time_point now);
   void succeed(const std::string& user, const std::string& peer);
+  // The try was not looked at: as if it had not been.
+  void withdraw(const std::string& user, const std::string& peer);
 
  private:
   struct Entry {

@@ -53,6 +53,10 @@ void EventRing::publish(std::string_view topic, nlohmann::json data) {
       events_.pop_front();
     }
   }
+  wake();
+}
+
+void EventRing::wake() {
   const std::lock_guard lock(waker_mutex_);
   if (waker_) waker_();
 }

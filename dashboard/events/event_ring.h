@@ -34,6 +34,8 @@ class EventRing : public EventBus {
 
   // Called after each event, on the thread that published it, until it is replaced; empty: none.
   void set_waker(std::function<void()> waker);
+  // As after an event: what readers look at beside events has changed.
+  void wake();
 
   struct Event {
     uint64_t number = 0;
