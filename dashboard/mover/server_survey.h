@@ -44,7 +44,6 @@ struct ServerFacts {
 // Connects, logs in, asks INFO (ROLE where there is one) and for commands.
 Result<ServerFacts> ask_server(const ServerAccess& server, std::chrono::milliseconds timeout);
 
-
 class ServerLink;
 // The same over a link that is there, and without asking for commands: what may be asked often.
 Result<ServerFacts> ask_server_again(ServerLink& link, std::chrono::milliseconds timeout);
