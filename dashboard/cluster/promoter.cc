@@ -77,19 +77,24 @@ Outcome<uint64_t> Promoter::start(const PromotionRequest& request, const Control
       terms);
   if (!decided) return decided.refusal();
   if (terms.dry_run) return id;
-  const std::lock_guard lock(mutex_);
-  // It is stored; the next process ends it.
-  if (stopped_) return id;
-  for (auto it = threads_.begin(); it != threads_.end();) {
-    const auto old = find(controller_, it->first);
-    if (old == nullptr || old->ended()) {
-      it->second.join();
-      it = threads_.erase(it);
-    } else {
-      ++it;
+  // Joined without the mutex, which a thread takes once more at its end.
+  std::vector<std::thread> over;
+  {
+    const std::lock_guard lock(mutex_);
+    // It is stored; the next process ends it.
+    if (stopped_) return id;
+    for (auto it = threads_.begin(); it != threads_.end();) {
+      const auto old = find(controller_, it->first);
+      if (old == nullptr || old->ended()) {
+        over.push_back(std::move(it->second));
+        it = threads_.erase(it);
+      } else {
+        ++it;
+      }
     }
+    launch(id, false);
   }
-  launch(id, false);
+  for (std::thread& thread : over) thread.join();
   return id;
 }
 

@@ -115,7 +115,9 @@ PromoterOptions fast() {
 
 // Three real servers as group 1, which has all slots: a master and two replicas.
 struct Cluster {
-  RedisProcess a, b, c;
+  // Replication begins at once instead of waiting for more replicas.
+  RedisProcess a{{"--repl-diskless-sync-delay", "0"}}, b{{"--repl-diskless-sync-delay", "0"}},
+      c{{"--repl-diskless-sync-delay", "0"}};
   std::unique_ptr<Database> database = std::move(*Database::open(":memory:", schema_upgrades()));
   ServerTools tools = real_server_tools();
   std::unique_ptr<WritingProxy> proxy;
