@@ -21,7 +21,12 @@ HealthMonitor::~HealthMonitor() {
 
 void HealthMonitor::run() {
   do {
-    const HealthInputs inputs = look_();
+    HealthInputs inputs = look_();
+    if (inputs.topology.version != version_) {
+      version_ = inputs.topology.version;
+      version_since_ = inputs.now;
+    }
+    inputs.topology_since = version_since_;
     std::vector<HealthFinding> findings = find_problems(inputs);
     std::vector<Json> events;
     {

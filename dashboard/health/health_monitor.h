@@ -20,8 +20,8 @@ namespace pikaproxy {
 // changes.
 class HealthMonitor {
  public:
-  // `look` is called on the monitor's thread; it must not ask anybody who could be slow. `events`
-  // may be null.
+  // `look` fills all but topology_since, which is the monitor's to know. It is called on the
+  // monitor's thread; it must not ask anybody who could be slow. `events` may be null.
   HealthMonitor(std::chrono::milliseconds interval, std::function<HealthInputs()> look,
                 EventBus* events);
   ~HealthMonitor();
@@ -41,6 +41,9 @@ class HealthMonitor {
   const std::function<HealthInputs()> look_;
   EventBus* const events_;
   StopSignal stop_;
+  // The thread's own: HealthInputs::topology_since.
+  uint64_t version_ = 0;
+  int64_t version_since_ = 0;
 
   mutable std::mutex mutex_;
   HealthLog log_;  // Guarded by mutex_.
