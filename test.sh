@@ -203,7 +203,7 @@ fuzzers() {
 
 # ---- What is tested ------------------------------------------------------------------------------
 
-packages=("${BUILD_PACKAGES[@]}" redis-server redis-tools nutcracker python3 procps)
+packages=("${BUILD_PACKAGES[@]}" redis-server redis-tools nutcracker python3 python3-jsonschema procps)
 useful=()
 if [ "$preset" = dev ]; then
   packages+=(clang-format)
