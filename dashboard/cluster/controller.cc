@@ -89,6 +89,7 @@ void Controller::stop() {
   }
   for (const auto& [id, runner] : runners) runner->request_stop();
   if (publisher_ != nullptr) publisher_->stop();
+  for (const auto& [id, runner] : runners) runner->join();
   runners.clear();
   if (engine_ != nullptr) engine_->stop();
 }
@@ -154,12 +155,12 @@ void Controller::start_runners(const ClusterState& before, const ClusterState& a
     const Migration* old = before.migration(id);
     if (migration->ended() || (old != nullptr && !old->ended())) continue;
     auto runner = std::make_shared<MigrationRunner>(*this, id);
-    std::shared_ptr<MigrationRunner> replaced;
+    // Of migrations that have ended, of this one perhaps: its last thread makes no decision any
+    // more.
     std::vector<std::shared_ptr<MigrationRunner>> over;
     {
       const std::lock_guard lock(runners_mutex_);
       if (stopped_) return;
-      // Those of migrations that have ended.
       for (auto it = runners_.begin(); it != runners_.end();) {
         if (it->second->finished()) {
           over.push_back(std::move(it->second));
@@ -168,10 +169,11 @@ void Controller::start_runners(const ClusterState& before, const ClusterState& a
           ++it;
         }
       }
-      std::swap(replaced, runners_[id]);
+      if (runners_.count(id) > 0) over.push_back(runners_.at(id));
       runners_[id] = runner;
       runner->start();
     }
+    for (const auto& each : over) each->join();
   }
 }
 

@@ -77,9 +77,11 @@ MigrationRunner::MigrationRunner(Controller& controller, uint64_t id)
 }
 
 MigrationRunner::~MigrationRunner() {
-  request_stop();
-  if (thread_.joinable()) thread_.join();
   for (const auto& [way, job] : jobs_) controller_.forget_job(job.id);
+}
+
+void MigrationRunner::join() {
+  if (thread_.joinable()) thread_.join();
 }
 
 void MigrationRunner::start() {
@@ -181,10 +183,8 @@ MigrationLive MigrationRunner::live() const {
 // ---- The thread ----
 
 void MigrationRunner::run() {
-  while (!stopping()) {
-    const auto state = controller_.state();
-    if (state->migration(id_)->ended()) break;
-    if (!work()) wait_for_something();
+  while (!stopping() && !over_) {
+    if (!work() && !over_) wait_for_something();
   }
   const std::lock_guard lock(mutex_);
   finished_ = true;
@@ -429,12 +429,14 @@ bool MigrationRunner::end_if_done(const Migration& migration) {
     return false;
   }
   const std::string error = pending > 0 ? *fatal_ : std::string();
-  return decide(
+  // From here on the migration is another runner's, should it be revived.
+  over_ = decide(
       [&](const ClusterState& state) -> StateOutcome {
         StateOutcome sorted = sort_out_cancelled(state, id_);
         return sorted ? end_migration(*sorted, id_, error, controller_.now()) : sorted;
       },
       {.persisted = StopPoint::kMigrationEnded});
+  return over_;
 }
 
 // ---- Beginning ----
@@ -497,6 +499,14 @@ std::optional<MoverKind> MigrationRunner::find_mover(GroupPair way, const Server
   }
   const auto state = controller_.state();
   const Migration& migration = *state->migration(id_);
+  if (!facts[0].run_id.empty() && facts[0].run_id == facts[1].run_id) {
+    const std::string error = source.address.to_string() + " and " + target.address.to_string() +
+                              " are one server: correct the groups' servers";
+    pause(what, error);
+    if (migration.state == MigrationState::kRunning) fatal_ = error;
+    return std::nullopt;
+  }
+  knows_run_ids_ = !facts[0].run_id.empty() && !facts[1].run_id.empty();
   if (const auto found = migration.movers.find(way); found != migration.movers.end()) {
     return found->second;
   }
@@ -528,7 +538,7 @@ bool MigrationRunner::check_way(GroupPair way, const Slots& slots) {
   }
   uint64_t stray_keys = 0;
   for (const auto& [slot, count] : *strays) stray_keys += count.keys;
-  if (stray_keys > 0) {
+  if (stray_keys > 0 && !knows_run_ids_) {
     // Two names of one server would make us delete what we are about to move.
     const auto originals = tools.count(source, slots);
     if (!originals) {
@@ -549,6 +559,8 @@ bool MigrationRunner::check_way(GroupPair way, const Slots& slots) {
       if (state->migration(id_)->state == MigrationState::kRunning) fatal_ = error;
       return false;
     }
+  }
+  if (stray_keys > 0) {
     const std::string warning =
         target.address.to_string() + " has " + std::to_string(stray_keys) + " keys of slots " +
         ranges_of(slots) + ", which it does not own; they are left from before and are deleted";

@@ -45,6 +45,9 @@ class MigrationRunner {
   void start();
   // The thread ends at the next place where that does no harm; does not wait for it.
   void request_stop();
+  // Waits for the thread, as its owner and no other; the runner's own thread may be the last to let
+  // go of the object.
+  void join();
   // Any thread.
   void wake(bool forget_pauses);
   bool finished() const;
@@ -130,6 +133,8 @@ class MigrationRunner {
   std::set<SlotId> inherited_;
   std::map<SlotId, uint64_t> settled_;  // finishing: the version that every proxy must have.
   std::set<SlotId> letting_go_;         // finishing: the engine has been asked to forget them.
+  bool over_ = false;                   // The migration has ended.
+  bool knows_run_ids_ = false;          // Of the pair of servers that was asked last.
   std::optional<std::string> fatal_;    // Why no further slot can be begun.
 
   mutable std::mutex mutex_;

@@ -365,7 +365,6 @@ void MoveJob::finish(Batch& batch) {
     }
     release_removals();
   }
-  for (const auto& [ask, error] : answers) ask->key_done(*error);
   if (lost) {
     set_server_problem(without_code(lost->reason));
   } else if (any_moved) {
@@ -376,6 +375,7 @@ void MoveJob::finish(Batch& batch) {
                     " stays at " + state_.route().source.address.to_string() + ": " +
                     without_code(refused->reason) + ".");
   }
+  for (const auto& [ask, error] : answers) ask->key_done(*error);
 }
 
 void MoveJob::release_removals() {

@@ -1,5 +1,7 @@
 #include "dashboard/mover/mover.h"
 
+#include <algorithm>
+
 #include "dashboard/mover/copy_mover.h"
 #include "dashboard/mover/migrate_mover.h"
 #include "dashboard/mover/slots_mover.h"
@@ -58,39 +60,79 @@ std::unique_ptr<Mover> make_mover(MoveLinks& links,
   return std::make_unique<CopyMover>(links, std::move(is_wanted));
 }
 
+std::string length_command(const std::string& type) {
+  if (type == "string") return "STRLEN";
+  if (type == "hash") return "HLEN";
+  if (type == "list") return "LLEN";
+  if (type == "set") return "SCARD";
+  if (type == "zset") return "ZCARD";
+  if (type.starts_with("stream")) return "XLEN";  // Pika says "streams".
+  return "EXISTS";
+}
+
+namespace {
+
+// Of an element of a collection whose bytes cannot be asked for.
+constexpr uint64_t kElementBytes = 32;
+
+// Where MEMORY is unknown: by type and length.
+bool guess_sizes(MoveLinks& links, uint32_t db, const std::vector<std::string>& keys,
+                 std::vector<std::optional<uint64_t>>& bytes) {
+  ServerLink* const source = links.get(MoveLinks::End::kSource, db);
+  if (!source) return false;
+  std::vector<Reply> types;
+  std::vector<Reply> lengths;
+  for (const std::string& key : keys) source->add({"TYPE", key});
+  if (!source->exchange(types, kCommandTimeout)) {
+    links.lose(MoveLinks::End::kSource);
+    return false;
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    source->add({length_command(types[i].text), keys[i]});
+  }
+  if (!source->exchange(lengths, kCommandTimeout)) {
+    links.lose(MoveLinks::End::kSource);
+    return false;
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (types[i].text == "none") {
+      bytes[i].reset();
+    } else {
+      const auto length = static_cast<uint64_t>(std::max<int64_t>(lengths[i].integer, 0));
+      bytes[i] = types[i].text == "string" ? length : length * kElementBytes;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
 bool probe_keys(MoveLinks& links, uint32_t db, const std::vector<std::string>& keys,
                 std::vector<std::optional<uint64_t>>& bytes) {
   bytes.assign(keys.size(), std::nullopt);
-  std::vector<Reply> replies;
-  // Where MEMORY is unknown, whether the key is there is still worth asking.
-  for (const bool with_size : {true, false}) {
-    ServerLink* const source = links.get(MoveLinks::End::kSource, db);
-    if (!source) return false;
-    for (const std::string& key : keys) {
-      source->begin(with_size ? 3 : 2);
-      if (with_size) source->arg("MEMORY");
-      source->arg(with_size ? "USAGE" : "EXISTS");
-      source->arg(key);
-    }
-    if (!source->exchange(replies, kCommandTimeout)) {
-      links.lose(MoveLinks::End::kSource);
-      return false;
-    }
-    bool refused = false;
-    for (size_t i = 0; i < keys.size(); ++i) {
-      refused |= replies[i].is_error();
-      if (replies[i].kind != Reply::Kind::kInteger) continue;
-      if (with_size) {
-        bytes[i] = static_cast<uint64_t>(replies[i].integer);
-      } else if (replies[i].integer > 0) {
-        bytes[i] = 0;
-      }
-    }
-    if (!refused) return true;
-    bytes.assign(keys.size(), std::nullopt);
+  if (links.lacks_memory_usage) return guess_sizes(links, db, keys, bytes);
+  ServerLink* const source = links.get(MoveLinks::End::kSource, db);
+  if (!source) return false;
+  for (const std::string& key : keys) {
+    source->begin(3);
+    source->arg("MEMORY");
+    source->arg("USAGE");
+    source->arg(key);
   }
-  // Not even EXISTS: the move itself will say what is wrong.
-  bytes.assign(keys.size(), 0);
+  std::vector<Reply> replies;
+  if (!source->exchange(replies, kCommandTimeout)) {
+    links.lose(MoveLinks::End::kSource);
+    return false;
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (replies[i].is_error()) {
+      links.lacks_memory_usage = true;
+      return guess_sizes(links, db, keys, bytes);
+    }
+    if (replies[i].kind == Reply::Kind::kInteger) {
+      bytes[i] = static_cast<uint64_t>(replies[i].integer);
+    }
+  }
   return true;
 }
 

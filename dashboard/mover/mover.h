@@ -46,6 +46,9 @@ class MoveLinks {
   void lose(End end);
   const std::string& error() const noexcept { return error_; }
 
+  // The source has no MEMORY USAGE, or forbids it.
+  bool lacks_memory_usage = false;
+
  private:
   RouteState& state_;
   std::unique_ptr<ServerLink> links_[2];
@@ -72,7 +75,11 @@ inline constexpr std::chrono::milliseconds kCommandTimeout(5000);
 // A key that is larger is announced, and moves alone.
 inline constexpr uint64_t kLargeKeyBytes = 8 << 20;
 
-// For each key the bytes it takes at the source (0: not known), or nothing if it is not there.
+// The command that tells how long a value of this type is.
+std::string length_command(const std::string& type);
+
+// For each key the bytes it takes at the source, as far as that can be told, or nothing if it is
+// not there.
 // False: the source was lost, see links.error().
 bool probe_keys(MoveLinks& links, uint32_t db, const std::vector<std::string>& keys,
                 std::vector<std::optional<uint64_t>>& bytes);

@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kConnectTimeout(1000);
 constexpr milliseconds kControlTimeout(2000);
 constexpr milliseconds kPauseFirst(50);
-constexpr milliseconds kPauseLongest(2000);
+constexpr milliseconds kPauseLongest(500);
 constexpr int kKillChecks = 20;
 
 uint64_t next_link_number() {

@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kConnectTimeout(2000);
 constexpr milliseconds kScanTimeout(10000);
+constexpr std::string_view kProbeKey = "pikaproxy-probe";
 constexpr std::string_view kSurveyName = "pikaproxy-survey";
 // A delete that comes late would delete what was moved there meanwhile, so purges that were given
 // up are ended before the next look at a server.
@@ -79,11 +80,11 @@ Result<bool> end_lost_purges(ServerLink& link) {
   return true;
 }
 
-// Whether the server knows a command: one without the arguments it needs is refused either way.
+// Whether the server has a command and allows it to us. `args` are as many as it wants, since the
+// permission is looked at after their number, but none that it could work with.
 bool has_command(ServerLink& link, const Args& args, milliseconds timeout) {
   const Reply reply = link.call(args, timeout);
-  if (link.is_broken() || reply.is_unknown_command()) return false;
-  return !reply.text.starts_with("NOPERM");
+  return !link.is_broken() && !reply.is_unknown_command() && !reply.text.starts_with("NOPERM");
 }
 
 std::string host_port(std::string_view host, std::string_view port) {
@@ -200,6 +201,7 @@ Result<ServerFacts> ask_server_again(ServerLink& link, milliseconds timeout) {
   } else {
     facts.engine = "unknown";
   }
+  facts.run_id = info->get("run_id");
   read_replication(*info, facts);
   facts.memory_bytes = info->number("used_memory");
   facts.memory_max_bytes = info->number("maxmemory");
@@ -231,10 +233,11 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
   auto asked = ask_server_again(**link, timeout);
   if (!asked) return asked;
   ServerFacts& facts = *asked;
-  // Pika dies of some commands that lack their arguments; these are among those that were tried.
-  facts.has_migrate = has_command(**link, {"MIGRATE"}, timeout);
+  // Pika dies of some slot commands that lack their arguments; it does not get those.
+  facts.has_migrate = has_command(**link, {"MIGRATE", "", "x", "", "x", "x"}, timeout);
   facts.has_dump_restore =
-      has_command(**link, {"DUMP"}, timeout) && has_command(**link, {"RESTORE"}, timeout);
+      has_command(**link, {"DUMP", std::string(kProbeKey)}, timeout) &&
+      has_command(**link, {"RESTORE", std::string(kProbeKey), "0", ""}, timeout);
   // codis-server has the receiving side, too; Pika's own variant of these commands loses data.
   facts.has_slots_commands = has_command(**link, {"SLOTSRESTORE"}, timeout) &&
                              has_command(**link, {"SLOTSMGRTTAGONE"}, timeout);
