@@ -275,7 +275,7 @@ TEST_SUITE("dashboard/cluster/promoter") {
     const Promotion promotion = cluster.promote(cluster.b);
     CHECK(promotion.step == PromotionStep::kFailed);
     CHECK(promotion.error.find("behind") != std::string::npos);
-    CHECK(promotion.error.find("within 100 ms") != std::string::npos);
+    CHECK(promotion.error.find("within 3000 ms") != std::string::npos);
     CHECK(cluster.controller->state()->topology.version ==
           version + (options.near_bytes == 10 ? 0 : 2));
     CHECK(cluster.all_slots_normal());
