@@ -1,0 +1,259 @@
+// What the API answers, as far as the page uses it. Fields that a server may not know are optional:
+// the page shows a dash for them.
+
+export type Id = string | number;
+
+export type SlotState = 'unassigned' | 'normal' | 'locked' | 'migrating';
+
+export interface Slot {
+  slot: number;
+  state: SlotState;
+  group: number | null;
+  target: number | null;
+  keys?: number | null;
+  bytes?: number | null;
+  ops_per_second?: number | null;
+}
+
+export interface Server {
+  addr: string;
+  role: 'master' | 'replica';
+  state: string;
+  problem?: string | null;
+  engine?: string;
+  version?: string;
+  lag_bytes?: number | null;
+  memory_bytes?: number | null;
+  memory_max_bytes?: number | null;
+  keys?: number | null;
+  ops_per_second?: number | null;
+  clients?: number | null;
+}
+
+export interface Group {
+  id: number;
+  name: string;
+  weight: number;
+  slots: number;
+  servers: Server[];
+  movers?: string[];
+  keys?: number | null;
+  bytes?: number | null;
+  ops_per_second?: number | null;
+}
+
+export interface Progress {
+  done: number;
+  total: number;
+  unit: string;
+  rate_per_second?: number | null;
+  rate_unit?: string;
+  bytes_per_second?: number | null;
+  eta_seconds?: number | null;
+}
+
+export type MigrationState =
+  'pending' | 'running' | 'paused' | 'cancelling' | 'cancelled' | 'failed' | 'succeeded';
+
+export interface Migration {
+  id: Id;
+  state: MigrationState;
+  mover?: string | null;
+  progress: Progress;
+  keys_moved?: number;
+  bytes_moved?: number;
+  keys_left_estimate?: number | null;
+  current_slots?: Range[];
+  // null: unlimited.
+  rate_limit_keys_per_second?: number | null;
+  rate_limit_bytes_per_second?: number | null;
+  parallel_slots?: number;
+  warnings?: string[];
+  problems?: string[];
+  error?: string | null;
+  created_by?: string;
+  created_at?: string;
+  started_at?: string | null;
+  ended_at?: string | null;
+  plan_id?: Id | null;
+}
+
+export interface MigrationSlot {
+  slot: number;
+  from: number;
+  to: number;
+  state: string;
+  attempts?: number;
+  last_error?: string | null;
+}
+
+export interface Range {
+  from: number;
+  to: number;
+}
+
+export interface PlanMove {
+  ranges: Range[];
+  from: number;
+  to: number;
+  slots?: number;
+  keys?: number | null;
+  bytes?: number | null;
+}
+
+export interface PlanShare {
+  group_id: number;
+  slots: number;
+  keys?: number | null;
+  bytes?: number | null;
+  ops_per_second?: number | null;
+}
+
+export interface Plan {
+  id: Id;
+  topology_version: number;
+  moves: PlanMove[];
+  before: PlanShare[];
+  after: PlanShare[];
+  slots?: number;
+  keys?: number | null;
+  bytes?: number | null;
+  eta_seconds?: number | null;
+  warnings: string[];
+  expires_at?: string;
+}
+
+export interface Problem {
+  check: string;
+  status: string;
+  severity: string;
+  since?: string | null;
+  detail: string;
+  hint?: string | null;
+  objects?: string[];
+}
+
+export interface Cluster {
+  name: string;
+  topology_version: number;
+  leader?: string | null;
+  slots: Partial<Record<SlotState, number>>;
+  groups: number;
+  proxies: number;
+  proxies_in_sync?: number;
+  ops_per_second?: number | null;
+  errors_per_second?: number | null;
+  p50_us?: number | null;
+  p99_us?: number | null;
+  clients?: number | null;
+  keys?: number | null;
+  bytes?: number | null;
+  read_only?: boolean;
+}
+
+export interface Proxy {
+  id: Id;
+  name: string;
+  addr: string;
+  admin_url?: string | null;
+  state: string;
+  topology_version?: number;
+  lease_left_seconds?: number | null;
+  clients?: number | null;
+  ops_per_second?: number | null;
+  errors_per_second?: number | null;
+  p50_us?: number | null;
+  p99_us?: number | null;
+  memory_bytes?: number | null;
+  version?: string;
+  uptime_seconds?: number | null;
+}
+
+export type Role = 'viewer' | 'operator' | 'admin';
+
+export interface Me {
+  name: string;
+  role: Role;
+  permissions: string[];
+  csrf_token?: string;
+  must_change_password?: boolean;
+}
+
+export interface AuditRow {
+  id: number;
+  at: string;
+  actor: string;
+  peer?: string;
+  action: string;
+  object?: string;
+  reason?: string;
+  status?: number;
+  before?: unknown;
+  after?: unknown;
+}
+
+export interface User {
+  name: string;
+  role: Role;
+  created_at?: string;
+  last_login_at?: string | null;
+}
+
+export interface Token {
+  id: Id;
+  name: string;
+  role: Role;
+  created_by?: string;
+  created_at?: string;
+  expires_at?: string | null;
+  last_used_at?: string | null;
+  token?: string;
+}
+
+export interface Backup {
+  id: Id;
+  file?: string;
+  bytes?: number;
+  created_by?: string;
+  created_at?: string;
+}
+
+export interface Setting {
+  name: string;
+  value: unknown;
+  source?: string;
+  default?: unknown;
+  description?: string;
+}
+
+export interface Client {
+  id: Id;
+  addr: string;
+  name?: string;
+  user?: string;
+  age_seconds?: number;
+}
+
+export interface SlowCommand {
+  id?: number;
+  at?: string;
+  duration_us?: number;
+  command?: string;
+  client?: string;
+}
+
+export interface ProblemDetails {
+  title?: string;
+  status: number;
+  detail?: string;
+  instance?: string;
+  code: string;
+  errors?: { pointer: string; code: string; detail: string }[];
+  current_version?: number;
+}
+
+// The samples of a series, oldest first; null where nothing was measured.
+export interface Series {
+  times: number[];
+  values: (number | null)[];
+}
