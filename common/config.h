@@ -85,6 +85,18 @@ struct AdminConfig {
   bool operator==(const AdminConfig&) const = default;
 };
 
+// [dashboard]: groups, slots and migrations, by the REST API on the admin port.
+struct DashboardConfig {
+  bool enabled = true;
+  std::string data_dir = "pikaproxy-data";       // The store; one running process per directory.
+  std::string admin_password_file;               // For the first start; empty = a random password.
+  Milliseconds session_timeout{8 * 3'600'000};   // A login that is not used for so long ends,
+  Milliseconds session_max{7 * 24 * 3'600'000};  // and any login after so long.
+  bool allow_plain_http = false;  // Passwords and tokens may cross a network unencrypted.
+
+  bool operator==(const DashboardConfig&) const = default;
+};
+
 // [auth]: what clients must say. Nobody configured: everybody may do everything.
 struct AuthConfig {
   std::string password;       // R. Of the user "default"; empty = none needed.
@@ -138,6 +150,7 @@ struct Config {
   LogConfig log;
   SlowlogConfig slowlog;
   AdminConfig admin;
+  DashboardConfig dashboard;
   AuthConfig auth;
   std::vector<UserConfig> users;
   KetamaConfig ketama;

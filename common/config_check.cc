@@ -48,6 +48,7 @@ class Check {
 
   void run() {
     listeners();
+    dashboard();
     limits();
     ketama_options();
     users();
@@ -89,6 +90,14 @@ class Check {
               "admin.listen and proxy.listen are both " + quote(config_.admin.listen.to_string()) +
                   ": give one of them another port");
     }
+    if (config_.dashboard.enabled && config_.admin.enabled && valid("admin.listen") &&
+        !config_.dashboard.allow_plain_http && !is_loopback(config_.admin.listen)) {
+      problem("admin.listen",
+              "admin.listen is reachable from other machines, and the dashboard's passwords would "
+              "cross the network as they are: listen on 127.0.0.1 and put a proxy with TLS in "
+              "front, or set dashboard.enabled = false for metrics alone, or accept it with "
+              "dashboard.allow_plain_http = true");
+    }
     const bool open = std::any_of(listen.begin(), listen.end(),
                                   [](const Address& address) { return !is_loopback(address); });
     if (open && config_.auth.password.empty() && config_.users.empty()) {
@@ -96,6 +105,15 @@ class Check {
           "proxy.listen is reachable from other machines and no password is set: anybody there can "
           "read and delete everything; set auth.password or listen on 127.0.0.1");
     }
+  }
+
+  void dashboard() {
+    if (config_.dashboard.enabled && config_.dashboard.data_dir.empty()) {
+      problem("dashboard.data_dir",
+              "dashboard.data_dir is empty: name a directory, such as \"pikaproxy-data\"");
+    }
+    ordered<Microseconds>("dashboard.session_timeout", config_.dashboard.session_timeout,
+                          "dashboard.session_max", config_.dashboard.session_max, format_duration);
   }
 
   // `smaller` <= `larger`, or a problem at whichever of the two was given.

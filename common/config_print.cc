@@ -120,6 +120,7 @@ std::string_view section_title(std::string_view section) {
   if (section == "log") return "Log";
   if (section == "slowlog") return "Slow requests";
   if (section == "admin") return "Port for metrics and health";
+  if (section == "dashboard") return "Groups, slots and migrations, by a REST API";
   if (section == "auth") return "What clients must say";
   return "Placement of keys with proxy.router = \"ketama\"";
 }

@@ -52,14 +52,21 @@ constexpr char kIndex[] =
 }  // namespace
 
 Result<std::unique_ptr<AdminServer>> AdminServer::start(const AdminConfig& config,
-                                                        const ProxyStatus& status) {
+                                                        const ProxyStatus& status,
+                                                        AdminExtras extras) {
+  const auto guarded_metrics =
+      [&status, guard = std::move(extras.metrics_guard)](const HttpRequest& request) {
+        auto refusal = guard ? guard(request) : std::nullopt;
+        return refusal ? std::move(*refusal) : metrics(status);
+      };
   std::vector<HttpRoute> routes = {
       {"GET", "/", [](const HttpRequest&) { return text(kIndex); }},
-      {"GET", "/metrics", [&status](const HttpRequest&) { return metrics(status); }},
+      {"GET", "/metrics", guarded_metrics},
       {"GET", "/healthz", [](const HttpRequest&) { return text("ok\n"); }},
       {"GET", "/readyz", [&status](const HttpRequest&) { return readiness(status); }},
       {"GET", "/version", [](const HttpRequest&) { return version(); }},
   };
+  for (HttpRoute& route : extras.routes) routes.push_back(std::move(route));
   HttpServerConfig http_config;
   http_config.listen = config.listen;
   http_config.allowed_hosts = config.allowed_hosts;

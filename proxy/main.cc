@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/version.h"
 #include "dashboard/admin_server.h"
+#include "dashboard/dashboard.h"
 #include "proxy/heap.h"
 #include "proxy/listener.h"
 #include "proxy/worker_manager.h"
@@ -25,7 +26,7 @@ namespace pikaproxy {
 namespace {
 
 // Descriptors beside those of clients: listeners, servers, the admin port, log, libraries.
-constexpr rlim_t kOtherDescriptors = 1024;
+constexpr rlim_t kOtherDescriptors = 4096;
 constexpr auto kTrimInterval = std::chrono::seconds(2);
 int fail(ExitCode code, const std::string& message) {
   std::fprintf(stderr, "pikaproxy: %s\n", message.c_str());
@@ -71,7 +72,11 @@ class Process {
       if (!listeners) return fail(kExitCannotBind, listeners.error());
       for (auto& listener : *listeners) listeners_.push_back(std::move(listener));
     }
-    if (config_.admin.enabled) {
+    if (config_.admin.enabled && config_.dashboard.enabled) {
+      auto dashboard = Dashboard::start(config_, manager_);
+      if (!dashboard) return fail(kExitCannotBind, dashboard.error());
+      dashboard_ = std::move(*dashboard);
+    } else if (config_.admin.enabled) {
       auto admin = AdminServer::start(config_.admin, manager_);
       if (!admin) return fail(kExitCannotBind, admin.error());
       admin_ = std::move(*admin);
@@ -84,6 +89,7 @@ class Process {
              config_.groups.size());
     context_.run();
     if (admin_ != nullptr) admin_->stop();
+    if (dashboard_ != nullptr) dashboard_->stop();
     manager_.stop();
     log_info("ended");
     return kExitOk;
@@ -169,7 +175,8 @@ class Process {
   WorkerManager manager_;
   const Config config_;  // As at the start: what cannot change.
   std::vector<std::unique_ptr<Listener>> listeners_;
-  std::unique_ptr<AdminServer> admin_;
+  std::unique_ptr<AdminServer> admin_;  // Without a dashboard.
+  std::unique_ptr<Dashboard> dashboard_;
   std::jthread drainer_;
 };
 

@@ -15,6 +15,7 @@ struct AuditEntry {
   std::string reason;  // X-Reason.
   std::string request_id;
   int status = 0;         // Of the reply; 0 for the system's own.
+  bool dry_run = false;   // Only tried: nothing was changed.
   nlohmann::json before;  // Null where there is none. Without secrets.
   nlohmann::json after;
 };
@@ -22,7 +23,8 @@ struct AuditEntry {
 class AuditLog {
  public:
   virtual ~AuditLog() = default;
-  // Any thread. Kept in the store, and published as an event.
+  // Any thread. Kept in the store, and published as an event. Not within a transaction of this
+  // thread. Throws StoreError.
   virtual void record(const AuditEntry& entry) = 0;
 };
 

@@ -12,6 +12,9 @@ constexpr size_t kReadBytes = 64 << 10;
 constexpr int kEventsPerTurn = 256;
 constexpr int kAcceptsPerTurn = 64;
 constexpr std::chrono::milliseconds kAcceptPause{100};
+// Events that follow each other within so long reach the streams together: with a thousand streams
+// each wake-up is work.
+constexpr std::chrono::milliseconds kWakePause{20};
 
 // epoll's names for what are not connections; connections count from kFirstConnection on.
 constexpr uint64_t kListener = 0;
@@ -150,6 +153,11 @@ void HttpLoop::on_event(Connection& connection, uint32_t events) {
       }
       // The next request, or the end of the client's: it waits until this one is answered.
       return watch(connection, 0);
+    case State::kStreaming:
+    case State::kWaiting:
+      if ((events & (EPOLLHUP | EPOLLERR)) != 0) return close(connection);
+      if ((events & EPOLLIN) != 0) return watch_for_end(connection);
+      return advance(connection);
     case State::kWriting:
       return advance(connection);
     case State::kLingering:
@@ -169,6 +177,16 @@ void HttpLoop::read_some(Connection& connection) {
   advance(connection);
 }
 
+// A client whose body is under way has nothing to say but that it goes. A request sent ahead waits,
+// so its connection is not read from any more, and its end is noticed when something is sent.
+void HttpLoop::watch_for_end(Connection& connection) {
+  char byte;
+  const ssize_t size = ::recv(connection.fd.get(), &byte, 1, MSG_PEEK);
+  if (size < 0 && would_block(errno)) return;
+  if (size <= 0) return close(connection);
+  watch(connection, connection.armed_events & ~static_cast<uint32_t>(EPOLLIN));
+}
+
 void HttpLoop::discard_some(Connection& connection) {
   const ssize_t size = ::recv(connection.fd.get(), scratch_.data(), scratch_.size(), 0);
   if (size == 0 || (size < 0 && !would_block(errno))) close(connection);
@@ -180,7 +198,19 @@ void HttpLoop::advance(Connection& connection) {
     if (!connection.output.empty()) {
       const Flush result = flush(connection);
       if (result == Flush::kBroken) return close(connection);
-      if (result == Flush::kBlocked) return watch(connection, EPOLLOUT);
+      if (result == Flush::kBlocked) {
+        if (connection.state == State::kStreaming && connection.deadline == Clock::time_point{}) {
+          set_deadline(connection, now_ + config_.response_timeout);
+        }
+        return watch(connection, EPOLLOUT);
+      }
+      if (connection.state == State::kStreaming) {
+        clear_deadline(connection);
+        if (connection.is_source_done) {
+          end_source(connection);
+          return linger(connection);
+        }
+      }
       if (connection.state == State::kWriting) {
         if (!connection.keep_alive) return linger(connection);
         begin_next_request(connection);
@@ -189,6 +219,10 @@ void HttpLoop::advance(Connection& connection) {
     // While a handler runs, epoll is left watching for input: mostly there is none, which saves two
     // system calls per request.
     if (connection.state == State::kHandling) return;
+    if (connection.state == State::kStreaming || connection.state == State::kWaiting) {
+      // A client that has taken all is asked for more at once: the source may hold some back.
+      return pull(connection);
+    }
     if (!has_input(connection)) {
       connection.input = {};
       connection.input_used = 0;
@@ -259,7 +293,7 @@ void HttpLoop::judge(Connection& connection) {
                     keep_alive);
     }
   }
-  HttpRoutes::Match match = routes_.find(request.method, request.path);
+  HttpRoutes::Match match = routes_.find(request.method, request.path, request.raw_path);
   if (match.route == nullptr && match.allow.empty()) {
     return refuse(connection,
                   {404, "not_found", "Nothing is served at this path: GET / lists what is."},
@@ -271,6 +305,7 @@ void HttpLoop::judge(Connection& connection) {
                   keep_alive, match.allow);
   }
   connection.route = match.route;
+  reader.request().path_parameters = std::move(match.parameters);
   if (reader.expects_continue() && !has_input(connection)) {
     connection.output = "HTTP/1.1 100 Continue\r\n\r\n";
   }
@@ -278,7 +313,7 @@ void HttpLoop::judge(Connection& connection) {
 
 void HttpLoop::submit(Connection& connection) {
   connection.state = State::kHandling;
-  deadlines_.erase({connection.deadline, connection.id});
+  clear_deadline(connection);
   HttpJob job;
   job.connection = connection.id;
   job.route = connection.route;
@@ -331,7 +366,8 @@ void HttpLoop::linger(Connection& connection) {
 }
 
 void HttpLoop::close(Connection& connection) {
-  deadlines_.erase({connection.deadline, connection.id});
+  clear_deadline(connection);
+  pulls_.erase({connection.pull_at, connection.id});
   buffered_ -= connection.buffered;
   const auto of_peer = connections_by_peer_.find(connection.peer.network);
   if (--of_peer->second == 0) connections_by_peer_.erase(of_peer);
@@ -347,6 +383,11 @@ void HttpLoop::watch(Connection& connection, uint32_t events) {
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.fd.get(), &event);
 }
 
+void HttpLoop::clear_deadline(Connection& connection) {
+  deadlines_.erase({connection.deadline, connection.id});
+  connection.deadline = {};
+}
+
 void HttpLoop::set_deadline(Connection& connection, Clock::time_point deadline) {
   deadlines_.erase({connection.deadline, connection.id});
   connection.deadline = deadline;
@@ -356,12 +397,87 @@ void HttpLoop::set_deadline(Connection& connection, Clock::time_point deadline) 
 void HttpLoop::take_mail() {
   HttpMailbox::Mail mail = mailbox_.take();
   if (mail.stop && !is_stopping_) begin_stop();
-  for (const HttpJobResult& result : mail.results) {
+  for (HttpJobResult& result : mail.results) {
     const auto found = connections_.find(result.connection);
     if (found == connections_.end()) continue;
+    if (result.source != nullptr) {
+      begin_source(found->second, result);
+      continue;
+    }
     respond(found->second, result.bytes, result.keep_alive);
     advance(found->second);
   }
+  if (mail.wake) wake_at_ = std::min(wake_at_, std::max(now_, woken_at_ + kWakePause));
+}
+
+void HttpLoop::begin_source(Connection& connection, HttpJobResult& result) {
+  if (pulls_.size() >= config_.sources_max || is_stopping_) {
+    return refuse_source(connection, result.framing);
+  }
+  connection.state = result.is_stream ? State::kStreaming : State::kWaiting;
+  connection.source = std::move(result.source);
+  connection.pending = std::move(result.pending);
+  connection.framing = result.framing;
+  connection.keep_alive = result.keep_alive;
+  connection.is_source_done = false;
+  connection.output += result.bytes;
+  set_pull(connection, Clock::time_point::max());
+  watch(connection, EPOLLIN);
+  advance(connection);
+}
+
+void HttpLoop::refuse_source(Connection& connection, const HttpFraming& framing) {
+  HttpResponse response = problem_response(
+      {503, "too_many_streams", "Too many event streams are open: close some, or try again."});
+  response.headers.emplace_back("Retry-After", "5");
+  respond(connection, serialize(response, {framing.keep_alive, framing.is_http_1_0, false}),
+          framing.keep_alive);
+  advance(connection);
+}
+
+// Asks the source and sends what it gives. The connection may be closed then.
+void HttpLoop::pull(Connection& connection) {
+  if (!connection.output.empty() || connection.is_source_done) return;
+  const bool is_stream = connection.state == State::kStreaming;
+  std::string& out = is_stream ? connection.output : connection.pending.body;
+  const HttpBodySource::Pull next = connection.source->pull(out, now_);
+  connection.is_source_done = next.is_end;
+  set_pull(connection, next.is_end ? Clock::time_point::max() : next.again_at);
+  if (is_stream) {
+    if (!connection.output.empty()) return advance(connection);
+    if (!next.is_end) return watch(connection, EPOLLIN);
+    end_source(connection);
+    return linger(connection);
+  }
+  if (!next.is_end) return;
+  const HttpResponse response = std::move(connection.pending);
+  const HttpFraming framing = connection.framing;
+  end_source(connection);
+  respond(connection, serialize(response, framing), connection.keep_alive);
+  advance(connection);
+}
+
+void HttpLoop::end_source(Connection& connection) {
+  pulls_.erase({connection.pull_at, connection.id});
+  connection.source.reset();
+  connection.pending = {};
+}
+
+void HttpLoop::pull_all() {
+  woken_at_ = now_;
+  wake_at_ = Clock::time_point::max();
+  std::vector<uint64_t> ids;
+  ids.reserve(pulls_.size());
+  for (const auto& [at, id] : pulls_) ids.push_back(id);
+  for (const uint64_t id : ids) {
+    if (const auto found = connections_.find(id); found != connections_.end()) pull(found->second);
+  }
+}
+
+void HttpLoop::set_pull(Connection& connection, Clock::time_point at) {
+  pulls_.erase({connection.pull_at, connection.id});
+  connection.pull_at = at;
+  pulls_.emplace(at, connection.id);
 }
 
 void HttpLoop::begin_stop() {
@@ -372,7 +488,7 @@ void HttpLoop::begin_stop() {
   for (auto next = connections_.begin(); next != connections_.end();) {
     Connection& connection = (next++)->second;
     connection.keep_alive = false;
-    if (connection.state == State::kReading || connection.state == State::kLingering) {
+    if (connection.state != State::kHandling && connection.state != State::kWriting) {
       close(connection);
     }
   }
@@ -382,6 +498,13 @@ void HttpLoop::expire() {
   if (now_ >= accept_again_at_) {
     accept_again_at_ = Clock::time_point::max();
     add_to_epoll(epoll_.get(), listener_.get(), kListener, EPOLLIN);
+  }
+  if (now_ >= wake_at_) pull_all();
+  while (!pulls_.empty() && pulls_.begin()->first <= now_) {
+    Connection& connection = connections_.at(pulls_.begin()->second);
+    // A client that has not taken the last piece yet is asked about when it has.
+    set_pull(connection, Clock::time_point::max());
+    pull(connection);
   }
   while (!deadlines_.empty() && deadlines_.begin()->first <= now_) {
     Connection& connection = connections_.at(deadlines_.begin()->second);
@@ -399,7 +522,8 @@ void HttpLoop::expire() {
 }
 
 int HttpLoop::wait_ms() const {
-  Clock::time_point next = std::min(accept_again_at_, stop_at_);
+  Clock::time_point next = std::min({accept_again_at_, stop_at_, wake_at_});
+  if (!pulls_.empty()) next = std::min(next, pulls_.begin()->first);
   if (!deadlines_.empty()) next = std::min(next, deadlines_.begin()->first);
   if (next == Clock::time_point::max()) return -1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();

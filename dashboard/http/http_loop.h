@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -30,6 +31,10 @@ namespace pikaproxy {
 //      |                                              ^ '------close-------> kLingering --EOF-->
 //      gone
 //      '--refused (the response is made here)---------'
+//
+// A response whose body is still to come (HttpBodySource) goes from kHandling to kStreaming or
+// kWaiting. kStreaming: what the source has is sent, until it ends, then kLingering. kWaiting: when
+// the source has ended the response is made, then kWriting.
 class HttpLoop {
  public:
   using Submit = std::function<void(HttpJob)>;
@@ -46,7 +51,7 @@ class HttpLoop {
  private:
   using Clock = std::chrono::steady_clock;
 
-  enum class State { kReading, kHandling, kWriting, kLingering };
+  enum class State { kReading, kHandling, kStreaming, kWaiting, kWriting, kLingering };
 
   struct Connection {
     explicit Connection(const HttpLimits& limits) : reader(limits) {}
@@ -67,6 +72,12 @@ class HttpLoop {
     std::string output;
     size_t output_sent = 0;
     bool keep_alive = true;  // After the output; otherwise linger and close.
+    // kStreaming and kWaiting only:
+    std::shared_ptr<HttpBodySource> source;
+    Clock::time_point pull_at{};  // In pulls_.
+    bool is_source_done = false;
+    HttpResponse pending;  // kWaiting.
+    HttpFraming framing;   // kWaiting.
   };
 
   void accept_some();
@@ -75,6 +86,7 @@ class HttpLoop {
   void add_connection(FileDescriptor fd, Peer peer);
   void on_event(Connection& connection, uint32_t events);
   void read_some(Connection& connection);
+  void watch_for_end(Connection& connection);
   void discard_some(Connection& connection);
   void advance(Connection& connection);
   enum class Flush { kDone, kBlocked, kBroken };
@@ -90,8 +102,15 @@ class HttpLoop {
   void linger(Connection& connection);
   void close(Connection& connection);
   void watch(Connection& connection, uint32_t events);
+  void clear_deadline(Connection& connection);
   void set_deadline(Connection& connection, Clock::time_point deadline);
   void take_mail();
+  void begin_source(Connection& connection, HttpJobResult& result);
+  void refuse_source(Connection& connection, const HttpFraming& framing);
+  void pull(Connection& connection);
+  void end_source(Connection& connection);
+  void pull_all();
+  void set_pull(Connection& connection, Clock::time_point at);
   void begin_stop();
   void expire();
   int wait_ms() const;
@@ -115,6 +134,9 @@ class HttpLoop {
   std::unordered_map<uint64_t, Connection> connections_;
   std::unordered_map<std::string, uint32_t> connections_by_peer_;
   std::set<std::pair<Clock::time_point, uint64_t>> deadlines_;
+  std::set<std::pair<Clock::time_point, uint64_t>> pulls_;  // When sources are asked next.
+  Clock::time_point wake_at_ = Clock::time_point::max();    // When all of them are asked.
+  Clock::time_point woken_at_{};
   uint64_t buffered_ = 0;  // Bytes of requests held, over all connections.
   std::vector<char> scratch_;
 };

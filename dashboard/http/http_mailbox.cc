@@ -23,6 +23,15 @@ void HttpMailbox::request_stop() {
   ring();
 }
 
+void HttpMailbox::wake_sources() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (mail_.wake) return;  // Is on its way already.
+    mail_.wake = true;
+  }
+  ring();
+}
+
 HttpMailbox::Mail HttpMailbox::take() {
   // Cleared first: what is put after the swap below rings again.
   uint64_t count = 0;
@@ -31,6 +40,7 @@ HttpMailbox::Mail HttpMailbox::take() {
   Mail mail;
   mail.results.swap(mail_.results);
   mail.stop = mail_.stop;
+  mail.wake = std::exchange(mail_.wake, false);
   return mail;
 }
 

@@ -16,6 +16,7 @@ class HttpMailbox {
 
   void put(HttpJobResult result);
   void request_stop();
+  void wake_sources();
 
   // Readable when there is mail.
   int fd() const noexcept { return event_.get(); }
@@ -23,6 +24,7 @@ class HttpMailbox {
   struct Mail {
     std::vector<HttpJobResult> results;
     bool stop = false;  // Stays true.
+    bool wake = false;
   };
   // Empties the box.
   Mail take();

@@ -114,6 +114,8 @@ std::string_view reason_phrase(int status) noexcept {
       return "Internal Server Error";
     case 501:
       return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
     case 503:
       return "Service Unavailable";
     case 505:
@@ -146,7 +148,9 @@ std::string serialize(const HttpResponse& response, const HttpFraming& framing) 
   append_date(out);
   if (!has_no_body(response.status)) {
     append_header(out, "Content-Type", response.content_type);
-    append_header(out, "Content-Length", std::to_string(response.body.size()));
+    if (!framing.is_open_ended) {
+      append_header(out, "Content-Length", std::to_string(response.body.size()));
+    }
   }
   bool has_cache_control = false;
   for (const auto& [name, value] : response.headers) {

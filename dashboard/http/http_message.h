@@ -1,10 +1,13 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "dashboard/http/http_body_source.h"
 
 namespace pikaproxy {
 
@@ -13,11 +16,13 @@ using NamedValues = std::vector<std::pair<std::string, std::string>>;
 
 // A complete request, as a handler sees it. Everything was checked by HttpRequestReader.
 struct HttpRequest {
-  std::string method;   // One of kHttpMethods.
-  std::string path;     // Percent-decoded, begins with "/", no control characters.
-  NamedValues query;    // Decoded, "+" is a space; a name without "=" has an empty value.
-  NamedValues headers;  // Names in lower case, values without surrounding blanks.
-  std::string body;     // As many bytes as Content-Length said; empty without one.
+  std::string method;           // One of kHttpMethods.
+  std::string path;             // Percent-decoded, begins with "/", no control characters.
+  std::string raw_path;         // As it was sent.
+  NamedValues path_parameters;  // Of the route's template, decoded.
+  NamedValues query;            // Decoded, "+" is a space; a name without "=" has an empty value.
+  NamedValues headers;          // Names in lower case, values without surrounding blanks.
+  std::string body;             // As many bytes as Content-Length said; empty without one.
   std::string host;  // Of the Host header or an absolute target, with its port; may be empty (1.0).
   std::string peer;  // The client's address without its port, e.g. "127.0.0.1".
   bool is_http_1_0 = false;
@@ -40,6 +45,10 @@ struct HttpResponse {
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
   NamedValues headers;  // Further ones. Control characters in values are replaced when sent.
+  // Where set, the body goes on with what this gives:
+  std::shared_ptr<HttpBodySource> source = {};
+  bool is_stream = false;  // true: sent as it comes, ends with the connection; false: sent as a
+                           // whole, when the source has ended.
 };
 
 // An RFC 9457 problem. `code` is a stable word for programs; `detail` a sentence for people that
@@ -59,8 +68,9 @@ HttpResponse problem_response(const HttpProblem& problem);
 // How the response is put on the wire.
 struct HttpFraming {
   bool keep_alive = true;
-  bool is_http_1_0 = false;  // A 1.0 client must be told that the connection stays open.
-  bool is_head = false;      // Headers as for GET, no body.
+  bool is_http_1_0 = false;    // A 1.0 client must be told that the connection stays open.
+  bool is_head = false;        // Headers as for GET, no body.
+  bool is_open_ended = false;  // No Content-Length: the body ends with the connection.
 };
 
 std::string serialize(const HttpResponse& response, const HttpFraming& framing);

@@ -182,6 +182,7 @@ void HttpRequestReader::take_target(std::string_view target) {
     return fail(400, "bad_request", "The path holds a malformed %XX or a control character.");
   }
   request_.path = std::move(*path);
+  request_.raw_path = target.substr(0, mark);
   if (mark == std::string_view::npos) return;
   std::string_view rest = target.substr(mark + 1);
   while (!rest.empty()) {

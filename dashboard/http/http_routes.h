@@ -16,7 +16,9 @@ using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
 // One line of the table that says what the server serves; there is no other way to add a handler.
 struct HttpRoute {
   std::string method;  // One of kHttpMethods but HEAD, which every GET route serves.
-  std::string path;    // Compared as it is with the decoded path.
+  // Compared as it is with the decoded path. Or a template, "/groups/{gid}": each parameter stands
+  // for one segment that is not empty, and may hold an encoded "/".
+  std::string path;
   HttpHandler handler;
 };
 
@@ -27,9 +29,12 @@ class HttpRoutes {
 
   struct Match {
     const HttpRoute* route = nullptr;  // nullptr: nothing serves this.
-    std::string allow;  // Then: the methods of the path, as "GET, HEAD"; empty = no such path.
+    std::string allow;       // Then: the methods of the path, as "GET, HEAD"; empty = no such path.
+    NamedValues parameters;  // By the template's names, decoded.
   };
-  Match find(std::string_view method, std::string_view path) const;
+  // A path without parameters comes before a template that would fit too. `raw_path` is the path as
+  // it was sent, `path` is decoded.
+  Match find(std::string_view method, std::string_view path, std::string_view raw_path) const;
 
  private:
   const std::vector<HttpRoute> routes_;

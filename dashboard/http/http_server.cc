@@ -63,6 +63,10 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerConfig config,
   }
 }
 
+void HttpServer::wake_sources() {
+  parts_->mailbox.wake_sources();
+}
+
 void HttpServer::stop() {
   if (!loop_thread_.joinable()) return;
   parts_->mailbox.request_stop();

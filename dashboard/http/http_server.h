@@ -20,9 +20,10 @@ struct HttpServerConfig {
       allowed_hosts;     // Names in the Host header beside addresses and localhost.
   uint32_t workers = 4;  // Threads that run handlers.
   HttpLimits limits;
-  uint32_t connections_max = 512;           // Then the longest idle one is closed for a new one.
-  uint32_t connections_per_peer_max = 256;  // Per IPv4 address or IPv6 /64; further ones get 503.
-  uint64_t buffered_max = 64ull << 20;      // Bytes of requests, all connections; 503 beyond.
+  uint32_t connections_max = 2048;           // Then the longest idle one is closed for a new one.
+  uint32_t connections_per_peer_max = 1792;  // Per IPv4 address or IPv6 /64; further ones get 503.
+  uint32_t sources_max = 1280;               // Bodies under way at once; further ones get 503.
+  uint64_t buffered_max = 64ull << 20;       // Bytes of requests, all connections; 503 beyond.
   std::chrono::milliseconds request_timeout{10'000};   // From its first byte to its last; 408.
   std::chrono::milliseconds idle_timeout{60'000};      // Between requests, and before the first.
   std::chrono::milliseconds response_timeout{30'000};  // Until the client has taken all of it.
@@ -57,6 +58,9 @@ class HttpServer {
 
   // The port listened on.
   uint16_t port() const noexcept { return port_; }
+
+  // Something happened that bodies under way may want to tell (HttpBodySource). Any thread; cheap.
+  void wake_sources();
 
   // Closes the listener and idle connections, gives responses under way stop_timeout, closes the
   // rest and joins the threads. One thread at a time; more than once is harmless. Waits for running

@@ -69,9 +69,23 @@ void HttpWorkers::run() {
     HttpJobResult result;
     result.connection = job.connection;
     result.keep_alive = job.request.keep_alive;
-    result.bytes =
-        serialize(call(*job.route, job.request),
-                  {job.request.keep_alive, job.request.is_http_1_0, job.request.method == "HEAD"});
+    result.framing = {job.request.keep_alive, job.request.is_http_1_0,
+                      job.request.method == "HEAD"};
+    HttpResponse response = call(*job.route, job.request);
+    // HEAD asks what the headers would be: of what is still to come there are none but these.
+    if (response.source == nullptr || result.framing.is_head) {
+      result.bytes = serialize(response, result.framing);
+    } else {
+      result.source = std::move(response.source);
+      result.is_stream = response.is_stream;
+      if (result.is_stream) {
+        result.keep_alive = result.framing.keep_alive = false;
+        result.framing.is_open_ended = true;
+        result.bytes = serialize(response, result.framing);
+      } else {
+        result.pending = std::move(response);
+      }
+    }
     deliver_(std::move(result));
     lock.lock();
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -22,8 +23,13 @@ struct HttpJob {
 };
 struct HttpJobResult {
   uint64_t connection = 0;
-  std::string bytes;  // The response as it goes on the wire.
+  std::string bytes;  // The response as it goes on the wire; its head only where a stream follows.
   bool keep_alive = false;
+  // Where set: the loop makes the rest. `pending` and `framing` are for a body sent as a whole.
+  std::shared_ptr<HttpBodySource> source = {};
+  bool is_stream = false;
+  HttpResponse pending = {};
+  HttpFraming framing = {};
 };
 
 // Threads that run handlers. They never see a socket: a client that sends or reads slowly holds

@@ -84,6 +84,7 @@ constexpr char kFirst[] = R"sql(
     reason TEXT NOT NULL,
     request_id TEXT NOT NULL,
     status INTEGER NOT NULL,
+    dry_run INTEGER NOT NULL,
     before TEXT,
     after TEXT) STRICT;
   CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;

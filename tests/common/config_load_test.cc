@@ -548,14 +548,25 @@ slots = ["50-60", "100-200"]
   }
 
   TEST_CASE("every option alone is reloaded if and only if its row says so") {
-    const std::map<std::string_view, std::string> other = {
-        {"proxy.listen", "127.0.0.1:1"}, {"proxy.unix_mode", "0777"},
-        {"proxy.router", "ketama"},      {"log.level", "debug"},
-        {"log.format", "json"},          {"log.file", "/x"},
-        {"admin.enabled", "false"},      {"admin.listen", "127.0.0.1:2"},
-        {"admin.allowed_hosts", "x"},    {"auth.password", "x"},
-        {"ketama.hash", "md5"},          {"ketama.distribution", "modula"},
-        {"ketama.hash_tag", "{}"}};
+    const std::map<std::string_view, std::string> other = {{"proxy.listen", "127.0.0.1:1"},
+                                                           {"proxy.unix_mode", "0777"},
+                                                           {"proxy.router", "ketama"},
+                                                           {"log.level", "debug"},
+                                                           {"log.format", "json"},
+                                                           {"log.file", "/x"},
+                                                           {"admin.enabled", "false"},
+                                                           {"admin.listen", "127.0.0.1:2"},
+                                                           {"admin.allowed_hosts", "x"},
+                                                           {"dashboard.enabled", "false"},
+                                                           {"dashboard.data_dir", "x"},
+                                                           {"dashboard.admin_password_file", "x"},
+                                                           {"dashboard.session_timeout", "7m"},
+                                                           {"dashboard.session_max", "1d"},
+                                                           {"dashboard.allow_plain_http", "true"},
+                                                           {"auth.password", "x"},
+                                                           {"ketama.hash", "md5"},
+                                                           {"ketama.distribution", "modula"},
+                                                           {"ketama.hash_tag", "{}"}};
     for (const Option& option : options()) {
       if (option.type == OptionType::kSecretFile) continue;
       CAPTURE(option.name);
