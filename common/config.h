@@ -41,6 +41,9 @@ struct ProxyConfig {
   uint64_t bulk_max = 512ull << 20;   // R. One argument of a request.
   uint64_t request_max = 1ull << 30;  // R. All bytes of one request.
   uint64_t memory_max = 4ull << 30;   // R. All queued bytes of the process.
+  Milliseconds hold_timeout{
+      1'000};  // R. A request whose slot is locked or being moved waits so long.
+  uint64_t hold_max = 64ull << 20;        // R. Bytes of all such requests, per worker.
   Milliseconds shutdown_timeout{10'000};  // R. How long SIGTERM waits for requests in flight.
 
   bool operator==(const ProxyConfig&) const = default;

@@ -67,6 +67,10 @@ constexpr Option kOptions[] = {
      kKb, kTb},
     {FIELD(proxy.memory_max), kSize, kReloadable,
      "Requests and replies held in memory, over all clients and servers", kMb, kTb},
+    {FIELD(proxy.hold_timeout), kDuration, kReloadable,
+     "How long a request waits while its slot is locked or its key is being moved", 1, kHourMs},
+    {FIELD(proxy.hold_max), kSize, kReloadable,
+     "Bytes of all requests that wait for a slot, per worker; beyond they get TRYAGAIN", 0, kTb},
     {FIELD(proxy.shutdown_timeout), kDuration, kReloadable,
      "How long SIGTERM waits for unanswered requests; 0 = not at all", 0, kHourMs},
 

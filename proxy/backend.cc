@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/resp.h"
@@ -22,6 +23,7 @@ constexpr uint64_t kRelayMin = 32 * 1024;
 // A connection that worked for so long is made again at once when it is lost.
 constexpr Ticks kStableUs = 1'000'000;
 constexpr size_t kHandshakeReplyMax = 4096;
+constexpr uint8_t kIdentifyReplies = 3;  // CLIENT SETNAME, INFO and ID.
 
 Ticks to_ticks(Milliseconds duration) {
   return duration.count() * 1000;
@@ -75,6 +77,12 @@ bool Backend::serves(const GroupConfig& group) const noexcept {
          group.password == group_.password;
 }
 
+void Backend::set_credentials(const GroupConfig& group) {
+  group_.user = group.user;
+  group_.password = group.password;
+  plain_auth_ = false;
+}
+
 bool Backend::accept(Task* task, uint64_t size) {
   const BackendConfig& limits = worker_.config().backend;
   if (retired_) {
@@ -102,6 +110,7 @@ bool Backend::accept(Task* task, uint64_t size) {
   task->backend = this;
   task->sent = 0;
   tasks_.push(task);
+  ++accepted_;
   if (unsent_ == nullptr) unsent_ = task;
   stats_->requests.add();
   stats_->inflight.add();
@@ -197,19 +206,37 @@ void Backend::next_handshake_step() {
     send(request({"SELECT", std::to_string(db_)}));
   } else {
     // A hung server's kernel still accepts connections: only an answer shows that it lives.
+    // Along with it goes what makes this connection known, should it have to be killed later. A
+    // server that knows none of this says so, and that is fine.
     state_ = State::kPing;
+    identified_ = 0;
+    identity_ = {"", local_name(fd())};
+    send(request(
+        {"CLIENT", "SETNAME",
+         "pikaproxy:" + std::to_string(::getpid()) + ":" + std::to_string(worker_.index())}));
+    send(request({"CLIENT", "INFO"}));
+    send(request({"CLIENT", "ID"}));
     send(request({"PING"}));
   }
 }
 
 void Backend::on_handshake_reply(std::string_view reply) {
   const std::string text(reply_text(reply));
+  if (state_ == State::kSettle) {
+    on_kill_reply(reply);
+    return;
+  }
+  if (state_ == State::kPing && identified_ < kIdentifyReplies) {
+    note_identity(reply);
+    return;
+  }
   if (state_ == State::kPing) {
     if (is_auth_lost(reply)) {
       attempt_failed("it asks for a password; check the group's user and password");
     } else if (reply == "+PONG\r\n" || (reply.starts_with('-') && !reply.starts_with("-ERR"))) {
       // LOADING, MASTERDOWN and alike are for the clients to see, with each request.
-      become_ready();
+      kill_by_id_ = true;
+      settle();
     } else {
       attempt_failed(reply.starts_with('-') ? "it answers PING with: " + text
                                             : "it does not answer PING as a Redis server does");
@@ -229,6 +256,66 @@ void Backend::on_handshake_reply(std::string_view reply) {
   }
   attempt_failed(std::string("it refused ") + (state_ == State::kAuth ? "AUTH" : "SELECT") + ": " +
                  text);
+}
+
+void Backend::note_identity(std::string_view reply) {
+  ++identified_;
+  int64_t number = 0;
+  if (reply_integer(reply, number)) {
+    identity_.id = std::to_string(number);
+    return;
+  }
+  // CLIENT INFO (Redis 6.2): "id=7 addr=10.0.0.5:50123 laddr=...". What the server sees as our
+  // address is not what we see where addresses are translated on the way.
+  constexpr std::string_view kField = " addr=";
+  const size_t at = reply.find(kField);
+  if (reply.empty() || reply[0] != '$' || at == std::string_view::npos) return;
+  const std::string_view rest = reply.substr(at + kField.size());
+  identity_.address = rest.substr(0, rest.find(' '));
+}
+
+void Backend::settle() {
+  if (given_up_.empty()) {
+    become_ready();
+    return;
+  }
+  state_ = State::kSettle;
+  const Identity& old = given_up_.front();
+  if (kill_by_id_ && !old.id.empty()) {
+    // With the address too: after a restart the id may be somebody else's.
+    send(request({"CLIENT", "KILL", "ID", old.id, "ADDR", old.address}));
+  } else {
+    // The oldest form, which is all that Pika and servers before Redis 2.8.12 know.
+    kill_by_id_ = false;
+    send(request({"CLIENT", "KILL", old.address}));
+  }
+}
+
+void Backend::on_kill_reply(std::string_view reply) {
+  if (reply == ":0\r\n" || reply.find("No such client") != std::string_view::npos) {
+    given_up_.erase(given_up_.begin());
+    kill_by_id_ = true;
+    settle();
+  } else if (!reply.starts_with('-')) {
+    // Killed. Asked again, since a server may only have taken note of it: it is dead when the
+    // server does not know it any more.
+    log_info("killed a connection that was given up", "server", group_.server.to_string(), "db",
+             db_, "address", given_up_.front().address);
+    settle();
+  } else if (!reply.starts_with("-ERR") && !reply.starts_with("-NOPERM")) {
+    attempt_failed("it answers CLIENT KILL with: " + std::string(reply_text(reply)));
+  } else if (kill_by_id_ && !given_up_.front().id.empty()) {
+    kill_by_id_ = false;
+    settle();
+  } else {
+    log_warn(
+        "cannot kill a connection that was given up: waiting for backend.request_timeout to"
+        " pass; allow this user CLIENT KILL",
+        "server", group_.server.to_string(), "db", db_, "error", std::string(reply_text(reply)));
+    unsettled_until_ = loop_.now() + to_ticks(worker_.config().backend.request_timeout);
+    given_up_.clear();
+    become_ready();
+  }
 }
 
 void Backend::become_ready() {
@@ -263,12 +350,13 @@ void Backend::attempt_failed(const std::string& reason) {
   state_since_ = loop_.now();
   retry_timer_ = loop_.add_timer(pause_, [this] {
     retry_timer_.reset();
-    if (!retired_) start_connect();
+    if (!retired_ || !given_up_.empty()) start_connect();
   });
 }
 
-void Backend::lose(const std::string& reason) {
+void Backend::lose(const std::string& reason, bool server_closed) {
   stats_->lost.add();
+  if (!server_closed && !tasks_.empty()) given_up_.push_back(identity_);
   log_warn("server connection lost", "server", group_.server.to_string(), "inflight", tasks_.size(),
            "error", reason, "db", db_);
   disconnect();
@@ -277,10 +365,11 @@ void Backend::lose(const std::string& reason) {
   state_ = State::kClosed;
   auth_lost_ = false;
   fail_tasks("ERR " + label_ + " " + reason + "; the request may or may not have been executed");
-  if (retired_) return;
+  const bool must_settle = !given_up_.empty();
+  if (retired_ && !must_settle) return;
   if (!was_stable) {
     attempt_failed(reason);
-  } else if (db_ == 0 && state_ == State::kClosed) {
+  } else if ((db_ == 0 || must_settle) && state_ == State::kClosed) {
     start_connect();
   }
 }
@@ -300,12 +389,14 @@ void Backend::fail_tasks(const std::string& error) {
 void Backend::on_end(int error) {
   switch (state_) {
     case State::kReady:
-      lose(error == 0 ? "closed the connection" : "broke the connection: " + describe_error(error));
+      lose(error == 0 ? "closed the connection" : "broke the connection: " + describe_error(error),
+           error == 0);
       break;
     case State::kConnecting:
     case State::kAuth:
     case State::kSelect:
     case State::kPing:
+    case State::kSettle:
       attempt_failed(error == 0 ? "it closed the connection" : describe_error(error));
       break;
     default:
@@ -348,7 +439,7 @@ void Backend::on_data(std::string_view bytes) {
     }
     handshake_reply_ += piece;
     if (handshake_reply_.size() > kHandshakeReplyMax) {
-      attempt_failed("its answer to AUTH or SELECT is too long");
+      attempt_failed("an answer to its handshake is too long");
     } else if (complete) {
       const std::string reply = std::move(handshake_reply_);
       handshake_reply_.clear();
@@ -430,6 +521,7 @@ void Backend::check_timeouts() {
     case State::kAuth:
     case State::kSelect:
     case State::kPing:
+    case State::kSettle:
       if (now - state_since_ >= to_ticks(config.connect_timeout)) {
         attempt_failed("no answer within " + std::to_string(config.connect_timeout.count()) +
                        " ms");

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <vector>
 
 #include "common/config.h"
 #include "common/reply_framer.h"
@@ -24,6 +25,10 @@ class Worker;
 //
 // A lost connection fails its tasks and is made again: at once if it had been working, then with
 // growing pauses. While the server cannot be reached, new requests fail at once.
+//
+// A connection that ends while the server owes replies, and not by the server's own word, is "given
+// up": the server may still read requests from it. It is killed over the next connection before
+// that one carries requests, so nothing given up can run after something newer of this backend.
 // Worker's thread only.
 class Backend : public Stream {
  public:
@@ -44,13 +49,24 @@ class Backend : public Stream {
   void open();
   // Called several times a second: ends what takes too long.
   void check_timeouts();
-  // No new requests will come; is_idle() tells when it can be destroyed.
+  // No new requests will come. It can be destroyed when it is idle and nothing of it can run at the
+  // server any more; until then it connects to see to that.
   void retire() noexcept { retired_ = true; }
+  // The server's user and password have changed: for a retired backend that has to connect again.
+  void set_credentials(const GroupConfig& group);
   // Closes the connection; what is in flight is answered with an error.
   void shut();
   bool is_idle() const noexcept { return tasks_.empty(); }
 
+  // To tell when all that was accepted up to a moment is over: take accepted() then; it is over
+  // when answered() has got there and no given-up connection is left.
+  uint64_t accepted() const noexcept { return accepted_; }
+  uint64_t answered() const noexcept { return accepted_ - tasks_.size(); }
+  // No connection that was given up can still run something.
+  bool is_settled() const noexcept { return given_up_.empty() && loop_.now() >= unsettled_until_; }
+
   bool serves(const GroupConfig& group) const noexcept;
+  const GroupConfig& group() const noexcept { return group_; }
   uint32_t db() const noexcept { return db_; }
   const std::shared_ptr<ServerStats>& stats() const noexcept { return stats_; }
   // For errors: "server 127.0.0.1:7001 of group g1".
@@ -77,6 +93,7 @@ class Backend : public Stream {
     kAuth,
     kSelect,
     kPing,
+    kSettle,
     kReady,
     kWaiting
   };
@@ -92,12 +109,18 @@ class Backend : public Stream {
   void connect_to(const Address& address);
   void next_handshake_step();
   void on_handshake_reply(std::string_view reply);
+  // Answers to what is sent along with PING.
+  void note_identity(std::string_view reply);
+  // Kills the next given-up connection, or becomes ready when none is left.
+  void settle();
+  void on_kill_reply(std::string_view reply);
   void become_ready();
   // The attempt failed: every waiting task gets `reason`, the next attempt comes after a pause.
   void attempt_failed(const std::string& reason);
   void disconnect() noexcept;
-  // A working connection ended.
-  void lose(const std::string& reason);
+  // A working connection ended. `server_closed`: by the server's own word, so that it does not read
+  // what it was sent any more.
+  void lose(const std::string& reason, bool server_closed = false);
   void fail_tasks(const std::string& error);
   // `first`, `complete`: the reply begins, ends with this piece.
   void take_reply(std::string_view piece, bool first, bool complete);
@@ -106,11 +129,23 @@ class Backend : public Stream {
   // Constant after construction.
   Worker& worker_;
   Resolver& resolver_;
-  const GroupConfig group_;
+  GroupConfig group_;  // But for the credentials, see set_credentials().
   const uint32_t db_;
   const std::string label_;
   const std::shared_ptr<ServerStats> stats_;
 
+  // A connection as its server knows it.
+  struct Identity {
+    std::string id;       // CLIENT ID; empty where the server does not tell.
+    std::string address;  // Our end as the server sees it: "127.0.0.1:50123".
+  };
+  Identity identity_;               // Of the present connection.
+  std::vector<Identity> given_up_;  // Oldest first.
+  // Where a server lets us kill nothing, time has to do.
+  Ticks unsettled_until_ = 0;
+  bool kill_by_id_ = true;  // The form that is being tried.
+  uint8_t identified_ = 0;  // Answers so far to what is sent along with PING.
+  uint64_t accepted_ = 0;   // Tasks, ever.
   BackendTaskQueue tasks_;  // Accepted, without a reply; oldest first.
   Task* unsent_ = nullptr;  // The oldest of them that the kernel has not got yet.
   ByteQueue waiting_;       // Their bytes until the handshake is over.

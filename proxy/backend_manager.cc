@@ -1,5 +1,6 @@
 #include "proxy/backend_manager.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/worker.h"
@@ -45,9 +46,46 @@ void BackendManager::install(const Topology& topology) {
       retired_.push_back(std::move(backend));
     }
   }
+  for (auto& backend : retired_) {
+    for (const GroupConfig& group : groups_) {
+      if (group.server == backend->group().server) backend->set_credentials(group);
+    }
+  }
+  mark_leaving(topology);
   for (size_t group = 0; group < groups_.size(); ++group) {
     get(static_cast<GroupIndex>(group), 0).open();
   }
+}
+
+void BackendManager::mark_leaving(const Topology& topology) {
+  draining_.clear();
+  const auto mark = [&](const Backend& backend) {
+    for (const GroupIndex index : topology.leaving_groups) {
+      const GroupConfig& group = topology.groups[index];
+      // By name too: its requests may be on their way to the server that it had before.
+      if (backend.group().server != group.server && backend.group().name != group.name) continue;
+      draining_.push_back({&backend, backend.accepted()});
+      return;
+    }
+  };
+  for_each(mark);
+  for (const auto& backend : retired_) mark(*backend);
+}
+
+bool BackendManager::is_drained() {
+  std::erase_if(draining_, [](const Mark& mark) {
+    return mark.backend->answered() >= mark.accepted && mark.backend->is_settled();
+  });
+  return draining_.empty();
+}
+
+std::string BackendManager::undrained() const {
+  return draining_.empty() ? "" : draining_.front().backend->label();
+}
+
+bool BackendManager::is_known_server(const Address& server) const {
+  return std::any_of(groups_.begin(), groups_.end(),
+                     [&](const GroupConfig& group) { return group.server == server; });
 }
 
 std::unique_ptr<Backend> BackendManager::make(GroupIndex group, uint32_t db) {
@@ -59,6 +97,9 @@ void BackendManager::check_timeouts() {
   for (auto& backend : retired_) backend->check_timeouts();
   std::erase_if(retired_, [this](std::unique_ptr<Backend>& backend) {
     if (!backend->is_idle()) return false;
+    // A server that no group has any more may run what it likes.
+    if (!backend->is_settled() && is_known_server(backend->group().server)) return false;
+    std::erase_if(draining_, [&](const Mark& mark) { return mark.backend == backend.get(); });
     backend->shut();
     worker_.loop().destroy_later(std::move(backend));
     return true;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "proxy/backend.h"
@@ -20,7 +21,13 @@ class BackendManager {
       : worker_(worker), resolver_(resolver) {}
 
   // Follows a new topology: connects to new servers; those that are gone finish what is in flight.
+  // is_drained() is about what had been accepted until now for its leaving groups.
   void install(const Topology& topology);
+  // Nothing of that can run at its server any more. Also true when a server is in no group any more
+  // and the last of its backends is gone.
+  bool is_drained();
+  // For a log: the first server that is_drained() waits for, empty if none.
+  std::string undrained() const;
 
   Backend& get(GroupIndex group, uint32_t db) {
     std::vector<std::unique_ptr<Backend>>& of_group = backends_[group];
@@ -38,6 +45,14 @@ class BackendManager {
   void forget_scripts();
 
  private:
+  // A backend as it was when the topology came.
+  struct Mark {
+    const Backend* backend;
+    uint64_t accepted;
+  };
+
+  void mark_leaving(const Topology& topology);
+  bool is_known_server(const Address& server) const;
   std::unique_ptr<Backend> make(GroupIndex group, uint32_t db);
   template <typename Visit>
   void for_each(Visit visit);
@@ -49,6 +64,7 @@ class BackendManager {
   // By group, then by database: null or missing until it is needed.
   std::vector<std::vector<std::unique_ptr<Backend>>> backends_;
   std::vector<std::unique_ptr<Backend>> retired_;
+  std::vector<Mark> draining_;
 };
 
 }  // namespace pikaproxy

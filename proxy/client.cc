@@ -191,6 +191,7 @@ char* Client::take_request_memory(std::string_view request, size_t& capacity) {
 }
 
 bool Client::must_pause() const noexcept {
+  if (held_) return true;
   if (output_bytes() + kept_bytes_ > worker_.config().proxy.client_output_max / 4) return true;
   const size_t pipeline_max = worker_.config().proxy.client_pipeline_max;
   return queue_.size() >= std::min(kWindowMin, pipeline_max) && queue_.size() >= window();
@@ -204,6 +205,11 @@ size_t Client::window() const noexcept {
   const size_t fitting = limits.client_output_max / 4 / std::max<size_t>(reply_bytes_, 64);
   return std::min(
       {static_cast<size_t>(limits.client_pipeline_max), opened, std::max(fitting, kWindowMin)});
+}
+
+void Client::release() {
+  held_ = false;
+  settle();
 }
 
 const std::string& Client::peer() {
@@ -328,7 +334,7 @@ void Client::shut_for_output() {
 
 void Client::settle() {
   if (!is_open()) return;
-  if (paused_ && !resuming_) {
+  if (paused_ && !resuming_ && !held_) {
     const ProxyConfig& limits = worker_.config().proxy;
     if (queue_.size() <= window() / 2 &&
         output_bytes() + kept_bytes_ <= limits.client_output_max / 8) {
@@ -387,6 +393,8 @@ void Client::shut(Disconnect why) {
     Task* task = queue_.pop();
     if (task->done) {
       worker_.free(task);
+    } else if (task->held != nullptr) {
+      worker_.drop_held(task);
     } else {
       task->client = nullptr;  // Abandoned: freed when its reply comes.
     }

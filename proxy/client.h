@@ -55,6 +55,10 @@ class Client : public Stream {
   // bytes start at its beginning. Null if not; then the bytes must be copied.
   char* take_request_memory(std::string_view request, size_t& capacity);
 
+  // Not read from between these: a held request has to go first.
+  void hold() noexcept { held_ = true; }
+  void release();
+
   // Handles what was left unparsed when too much was in flight.
   void resume();
   // Answers what was asked so far, then closes.
@@ -148,6 +152,7 @@ class Client : public Stream {
   uint32_t active_s_ = 0;   // Last request.
   uint32_t sent_s_ = 0;     // Last time the socket took some output, or had none to take.
   bool paused_ = false;     // Not read from until less is in flight.
+  bool held_ = false;       // Between hold() and release().
   bool resuming_ = false;   // In the worker's list for resume().
   bool lingering_ = false;  // Before it closes, see close_lingering().
   bool closing_ = false;    // No more requests; close when the replies are out.

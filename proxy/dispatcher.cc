@@ -60,6 +60,8 @@ std::string unknown_command(Arguments args) {
 
 }  // namespace
 
+Dispatcher::Dispatcher(Worker& worker) : worker_(worker), gate_(*this) {}
+
 Dispatcher::~Dispatcher() = default;
 
 void Dispatcher::dispatch(Client& client, RequestParser& parser, std::string_view raw) {
@@ -122,7 +124,7 @@ void Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     args = encoded_args_;
     raw = encoded_;
   }
-  Request request{client, *command, args, raw};
+  Request request{client, *command, args, raw, client.session.db};
   run(request);
 }
 
@@ -136,12 +138,29 @@ void Dispatcher::run(Request& request) {
   }
   if (worker_.memory_full() && action != CommandAction::kRefuse) {
     worker_.stats().refused_memory.add();
-    request.client.reply_error(
-        "OOM the proxy holds as many bytes as it may (proxy.memory_max); try again later");
+    refuse(request,
+           "OOM the proxy holds as many bytes as it may (proxy.memory_max); try again later");
     return;
   }
+  act(request);
+}
+
+void Dispatcher::refuse(Request& request, std::string_view error) {
+  if (request.held != nullptr) {
+    worker_.fail(request.held->task, error);
+  } else {
+    request.client.reply_error(error);
+  }
+}
+
+Task* Dispatcher::task_of(Request& request) {
+  return request.held != nullptr ? request.held->task
+                                 : request.client.add_task(request.command, request.raw);
+}
+
+void Dispatcher::act(Request& request) {
   using Kind = Gathering::Kind;
-  switch (action) {
+  switch (request.command.action) {
     case CommandAction::kForward:
       forward(request);
       break;
@@ -189,7 +208,7 @@ void Dispatcher::run(Request& request) {
       eval(request);
       break;
     case CommandAction::kRefuse:
-      request.client.reply_error("ERR " + std::string(request.command.refusal));
+      refuse(request, "ERR " + std::string(request.command.refusal));
       break;
     case CommandAction::kLocal:
       break;
@@ -211,12 +230,11 @@ void Dispatcher::forward(Request& request) {
   if (request.command.single_key != 0) {
     // Every command with one key at a fixed place: nearly all traffic.
     const Place place = worker_.topology().router->place(request.args[request.command.single_key]);
-    group = place.group;
-    if (group == kNoGroup) {
-      request.client.reply_error("CLUSTERDOWN slot " + std::to_string(place.unit) +
-                                 " is not assigned");
-      return;
+    if (!place.open) {
+      positions_.assign(1, request.command.single_key);
+      if (!admit(request, false)) return;
     }
+    group = place.group;
   } else if (!place_keys(request, group)) {
     return;
   }
@@ -225,25 +243,25 @@ void Dispatcher::forward(Request& request) {
 
 bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
   if (has_block_option(request.command, request.args)) {
-    request.client.reply_error("ERR BLOCK is not supported by this proxy: a waiting " +
-                               to_upper(request.command.name) +
-                               " would hold up the connection to the server; poll without BLOCK");
+    refuse(request, "ERR BLOCK is not supported by this proxy: a waiting " +
+                        to_upper(request.command.name) +
+                        " would hold up the connection to the server; poll without BLOCK");
     return false;
   }
   if (request.command.key_step == 2 && request.args.size() % 2 == 0) {
-    request.client.reply_error(wrong_arity(request.command));  // MSETNX with a key without a value.
+    refuse(request, wrong_arity(request.command));  // MSETNX with a key without a value.
     return false;
   }
   std::string_view error;
   if (!find_keys(request.command, request.args, positions_, error)) {
-    request.client.reply_error("ERR " + std::string(error));
+    refuse(request, "ERR " + std::string(error));
     return false;
   }
   const Topology& topology = worker_.topology();
   if (positions_.empty()) {
     // A script or function without keys: any server can run it, but always the same one does.
     if (topology.serving_groups.empty()) {
-      request.client.reply_error("CLUSTERDOWN no slot is assigned");
+      refuse(request, "CLUSTERDOWN no slot is assigned");
       return false;
     }
     group = topology.serving_groups.front();
@@ -253,20 +271,21 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
   for (size_t i = 1; i < positions_.size(); ++i) {
     if (topology.router->place(request.args[positions_[i]]).unit != place.unit) {
       worker_.stats().crossslot.add();
-      request.client.reply_error(kCrossSlot);
+      refuse(request, kCrossSlot);
       return false;
     }
   }
-  if (place.group == kNoGroup) {
-    request.client.reply_error("CLUSTERDOWN slot " + std::to_string(place.unit) +
-                               " is not assigned");
+  bool has_patterns = false;
+  if (request.command.name.starts_with("sort") &&
+      !is_sort_pattern_local(request, place, has_patterns)) {
     return false;
   }
+  if (!place.open && !admit(request, has_patterns)) return false;
   group = place.group;
-  return !request.command.name.starts_with("sort") || is_sort_pattern_local(request, place);
+  return true;
 }
 
-bool Dispatcher::is_sort_pattern_local(Request& request, Place place) {
+bool Dispatcher::is_sort_pattern_local(Request& request, Place place, bool& has_patterns) {
   // Keys made from a pattern lie in the request's slot only if the pattern has that slot's hash tag
   // and the "*" stands outside of it. Source: Redis sort.c (patternHashSlot) and its error texts.
   for (size_t i = 2; i + 1 < request.args.size(); ++i) {
@@ -277,20 +296,25 @@ bool Dispatcher::is_sort_pattern_local(Request& request, Place place) {
     const std::string_view tag = hash_part(pattern);
     const bool local = tag.size() != pattern.size() && tag.find('*') == std::string_view::npos &&
                        worker_.topology().router->place(pattern).unit == place.unit;
+    has_patterns = true;
     if (local) continue;
-    request.client.reply_error(
-        std::string("ERR ") + (is_by ? "BY" : "GET") +
-        " option of SORT denied in cluster mode when keys formed by the pattern may be in different"
-        " slots.");
+    refuse(request, std::string("ERR ") + (is_by ? "BY" : "GET") +
+                        " option of SORT denied in cluster mode when keys formed by the pattern "
+                        "may be in different"
+                        " slots.");
     return false;
   }
   return true;
 }
 
 void Dispatcher::forward_to(Request& request, GroupIndex group) {
-  Backend& backend = worker_.backends().get(group, request.client.session.db);
-  Task* task = request.client.add_task(request.command, request.raw);
+  Backend& backend = worker_.backends().get(group, request.db);
+  Task* task = task_of(request);
   if (!backend.accept(task, request.raw.size())) return;
+  if (request.held != nullptr) {
+    send_held(backend, *request.held);
+    return;
+  }
   size_t capacity = 0;
   if (char* memory = request.client.take_request_memory(request.raw, capacity)) {
     backend.write_own(memory, 0, request.raw.size(), capacity);
@@ -302,13 +326,13 @@ void Dispatcher::forward_to(Request& request, GroupIndex group) {
 void Dispatcher::forward_to_any(Request& request) {
   const Topology& topology = worker_.topology();
   for (const GroupIndex group : topology.serving_groups) {
-    if (worker_.backends().get(group, request.client.session.db).is_reachable()) {
+    if (worker_.backends().get(group, request.db).is_reachable()) {
       forward_to(request, group);
       return;
     }
   }
   if (topology.serving_groups.empty()) {
-    request.client.reply_error("CLUSTERDOWN no slot is assigned");
+    refuse(request, "CLUSTERDOWN no slot is assigned");
   } else {
     forward_to(request, topology.serving_groups.front());
   }
@@ -325,8 +349,8 @@ Gathering& Dispatcher::start_gathering(Request& request, Gathering::Kind kind) {
     free_gatherings_.pop_back();
   }
   gathering->kind = kind;
-  gathering->parent = request.client.add_task(request.command, request.raw);
-  gathering->db = request.client.session.db;
+  gathering->parent = task_of(request);
+  gathering->db = request.db;
   gathering->epoch = worker_.topology().epoch;
   return *gathering.release();  // Owned by itself until finish().
 }
@@ -367,6 +391,7 @@ void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
   gathering.groups_left.clear();
   gathering.request.clear();
   gathering.repaired = false;
+  gathering.is_flush = gathering.second_round = gathering.was_moving = false;
   std::unique_ptr<Gathering> owned(&gathering);
   const bool is_small =
       gathering.part_of_key.capacity() + gathering.request.capacity() < kKeptBytes;
@@ -388,6 +413,7 @@ void Dispatcher::gathered(Gathering& gathering) {
       gathered_evalsha(gathering);
       return;
     default:
+      if (gathering.is_flush && flush_again(gathering)) return;
       scratch_.clear();
       merge_replies(gathering, scratch_);
       finish(gathering, scratch_);
@@ -398,20 +424,24 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
   const Topology& topology = worker_.topology();
   const size_t keys = (request.args.size() - 1) / args_per_key;
   if (keys * args_per_key + 1 != request.args.size()) {
-    request.client.reply_error(wrong_arity(request.command));
+    refuse(request, wrong_arity(request.command));
     return;
   }
   key_groups_.clear();
   bool one_group = true;
+  bool all_open = true;
   for (size_t key = 0; key < keys; ++key) {
     const Place place = topology.router->place(request.args[1 + key * args_per_key]);
-    if (place.group == kNoGroup) {
-      request.client.reply_error("CLUSTERDOWN slot " + std::to_string(place.unit) +
-                                 " is not assigned");
-      return;
-    }
+    all_open = all_open && place.open;
     key_groups_.push_back(place.group);
     one_group = one_group && place.group == key_groups_.front();
+  }
+  if (!all_open) {
+    positions_.clear();
+    for (size_t key = 0; key < keys; ++key) {
+      positions_.push_back(static_cast<uint32_t>(1 + key * args_per_key));
+    }
+    if (!admit(request, false)) return;
   }
   if (one_group) {
     forward_to(request, key_groups_.front());
@@ -458,222 +488,43 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
 void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
   const Topology& topology = worker_.topology();
   if (topology.serving_groups.empty()) {
-    request.client.reply_error("CLUSTERDOWN no slot is assigned");
+    refuse(request, "CLUSTERDOWN no slot is assigned");
     return;
   }
-  if (topology.serving_groups.size() == 1) {
+  // A flush that is sent while a slot is locked may have to follow the slot to its new group.
+  const bool is_flush = request.command.name.starts_with("flush");
+  const bool was_moving = !topology.leaving_groups.empty();
+  if (topology.serving_groups.size() == 1 && !(is_flush && was_moving)) {
     forward_to(request, topology.serving_groups.front());
     return;
   }
   Gathering& gathering = start_gathering(request, kind);
+  if (is_flush) {
+    gathering.is_flush = true;
+    gathering.was_moving = was_moving;
+    gathering.request = request.raw;
+  }
   hold(gathering);
   for (const GroupIndex group : topology.serving_groups) send_part(gathering, group, request.raw);
   release(gathering);
 }
 
-// ---- SCAN and RANDOMKEY -------------------------------------------------------------------------
-
-namespace {
-
-// The first group at or behind `from` that serves anything.
-GroupIndex serving_group_from(const Topology& topology, GroupIndex from) {
+bool Dispatcher::flush_again(Gathering& gathering) {
+  // A key that was on its way from group to group may have been at neither end when its server
+  // flushed. Now it is at one of them.
+  const Topology& topology = worker_.topology();
+  const bool moved =
+      gathering.was_moving || (topology.table != nullptr && gathering.epoch != topology.epoch);
+  if (gathering.second_round || !moved || topology.serving_groups.empty()) return false;
+  gathering.second_round = true;
+  for (Task* part : gathering.parts) worker_.free(part);
+  gathering.parts.clear();
+  hold(gathering);
   for (const GroupIndex group : topology.serving_groups) {
-    if (group >= from) return group;
+    send_part(gathering, group, gathering.request);
   }
-  return kNoGroup;
-}
-
-}  // namespace
-
-void Dispatcher::scan(Request& request) {
-  const Topology& topology = worker_.topology();
-  uint64_t cursor = 0;
-  const std::string_view text = request.args[1];
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), cursor);
-  if (ec != std::errc() || end != text.data() + text.size()) {
-    request.client.reply_error("ERR invalid cursor");
-    return;
-  }
-  if (topology.serving_groups.empty()) {
-    request.client.reply_error("CLUSTERDOWN no slot is assigned");
-    return;
-  }
-  // Cursor 0 is the first group's, whichever that is; a group that serves nothing any more is
-  // passed over, and there is nothing behind the last one.
-  const auto wanted = static_cast<GroupIndex>(cursor % kScanGroups);
-  const GroupIndex group = serving_group_from(topology, wanted);
-  if (group == kNoGroup) {
-    request.client.reply("*2\r\n$1\r\n0\r\n*0\r\n");
-    return;
-  }
-  const uint64_t server_cursor = group == wanted ? cursor / kScanGroups : 0;
-  Gathering& gathering = start_gathering(request, Gathering::Kind::kScan);
-  gathering.group = group;
-  scratch_.clear();
-  resp::append_array(scratch_, static_cast<int64_t>(request.args.size()));
-  resp::append_bulk(scratch_, "SCAN");
-  resp::append_bulk(scratch_, std::to_string(server_cursor));
-  for (const std::string_view arg : request.args.subspan(2)) resp::append_bulk(scratch_, arg);
-  hold(gathering);
-  send_part(gathering, group, scratch_);
   release(gathering);
-}
-
-void Dispatcher::gathered_scan(Gathering& gathering) {
-  const std::string_view reply = gathering.parts.front()->reply.view();
-  ReplyCursor elements(reply);
-  uint64_t cursor = 0;
-  if (elements.enter() == 2) {
-    const std::string_view text = reply_text(elements.next());
-    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), cursor);
-    if (ec == std::errc() && end == text.data() + text.size() &&
-        cursor <= UINT64_MAX / kScanGroups - 1) {
-      if (cursor != 0) {
-        cursor = cursor * kScanGroups + gathering.group;
-      } else {
-        const GroupIndex next =
-            serving_group_from(worker_.topology(), static_cast<GroupIndex>(gathering.group + 1));
-        cursor = next == kNoGroup ? 0 : next;
-      }
-      const std::string_view keys = elements.next();
-      scratch_.clear();
-      resp::append_array(scratch_, 2);
-      resp::append_bulk(scratch_, std::to_string(cursor));
-      scratch_ += keys;
-      finish(gathering, scratch_);
-      return;
-    }
-  }
-  scratch_ = reply.starts_with('-') ? std::string(reply)
-                                    : resp::error("ERR a server's reply to SCAN is malformed");
-  finish(gathering, scratch_);
-}
-
-void Dispatcher::random_key(Request& request) {
-  const Topology& topology = worker_.topology();
-  if (topology.serving_groups.empty()) {
-    request.client.reply_error("CLUSTERDOWN no slot is assigned");
-    return;
-  }
-  Gathering& gathering = start_gathering(request, Gathering::Kind::kRandomKey);
-  gathering.groups_left = topology.serving_groups;
-  std::shuffle(gathering.groups_left.begin(), gathering.groups_left.end(), random_);
-  const GroupIndex first = gathering.groups_left.back();
-  gathering.groups_left.pop_back();
-  hold(gathering);
-  send_part(gathering, first, request.raw);
-  release(gathering);
-}
-
-void Dispatcher::gathered_random_key(Gathering& gathering) {
-  const std::string_view reply = gathering.parts.back()->reply.view();
-  const bool is_empty = reply == resp::kNull;
-  if (!is_empty || gathering.groups_left.empty()) {
-    scratch_ = reply;
-    finish(gathering, scratch_);
-    return;
-  }
-  const GroupIndex next = gathering.groups_left.back();
-  gathering.groups_left.pop_back();
-  if (gathering.epoch != worker_.topology().epoch) {
-    // The groups' numbers may mean others now.
-    finish(gathering, resp::kNull);
-    return;
-  }
-  hold(gathering);
-  send_part(gathering, next, "*1\r\n$9\r\nRANDOMKEY\r\n");
-  release(gathering);
-}
-
-// ---- Scripts ------------------------------------------------------------------------------------
-//
-// A script lives at every server that ran it, but clients expect EVALSHA to work once SCRIPT LOAD
-// or EVAL did. The proxy keeps the bodies it has seen. Before the first EVALSHA of a script on a
-// connection it sends SCRIPT LOAD ahead on the same connection, so that order is kept. Should the
-// server have lost the script since, the script itself is sent, unless the client has gone on: then
-// its later requests would run first, and it gets NOSCRIPT as from Redis.
-
-void Dispatcher::script_load(Request& request) {
-  worker_.manager().scripts().add(request.args[2]);
-  fan_out(request, Gathering::Kind::kAllOk);
-}
-
-void Dispatcher::eval(Request& request) {
-  GroupIndex group = kNoGroup;
-  if (!place_keys(request, group)) return;
-  ScriptCache& scripts = worker_.manager().scripts();
-  const bool by_sha = request.command.name.starts_with("evalsha");
-  if (!by_sha) {
-    scripts.add(request.args[1]);
-    forward_to(request, group);
-    return;
-  }
-  const std::string sha = ScriptCache::normalize(request.args[1]);
-  if (scripts.find(sha) == nullptr) {
-    forward_to(request, group);
-    return;
-  }
-  Backend& backend = worker_.backends().get(group, request.client.session.db);
-  Gathering& gathering = start_gathering(request, Gathering::Kind::kEvalsha);
-  gathering.group = group;
-  gathering.request = request.raw;
-  hold(gathering);
-  load_script_first(backend, sha);
-  send_part(gathering, group, request.raw);
-  release(gathering);
-}
-
-void Dispatcher::load_script_first(Backend& backend, std::string_view sha) {
-  const std::string name(sha);
-  if (backend.has_script(name)) return;
-  const std::shared_ptr<const std::string> body = worker_.manager().scripts().find(name);
-  if (body == nullptr) return;
-  // Nobody waits for this reply: a task without a client.
-  Task* task = worker_.tasks().take();
-  task->command = find_subcommand(*find_command("script"), "load");
-  task->started = worker_.loop().now();
-  task->prefix_size = 0;
-  std::string load;
-  resp::append_array(load, 3);
-  resp::append_bulk(load, "SCRIPT");
-  resp::append_bulk(load, "LOAD");
-  resp::append_bulk(load, *body);
-  if (!backend.accept(task, load.size())) return;
-  backend.write(load);
-  backend.add_script(name);
-}
-
-void Dispatcher::gathered_evalsha(Gathering& gathering) {
-  const std::string_view reply = gathering.parts.back()->reply.view();
-  RequestParser parser;
-  RequestProgress progress;
-  const ProxyConfig& limits = worker_.config().proxy;
-  // With another topology the group's number may mean another group: then the client has to repeat.
-  if (!gathering.repaired && reply.starts_with("-NOSCRIPT") &&
-      gathering.epoch == worker_.topology().epoch &&
-      parser.parse(gathering.request, progress, {limits.bulk_max, limits.request_max, true}) ==
-          RequestParser::Status::kRequest) {
-    const Arguments args = parser.args();
-    const std::string sha = ScriptCache::normalize(args[1]);
-    const std::shared_ptr<const std::string> body = worker_.manager().scripts().find(sha);
-    worker_.backends().get(gathering.group, gathering.db).forget_script(sha);
-    const Task* parent = gathering.parent;
-    if (body != nullptr && parent->client != nullptr && parent->client->is_newest(parent)) {
-      gathering.repaired = true;
-      // EVALSHA -> EVAL, EVALSHA_RO -> EVAL_RO; the arguments stay.
-      std::string again;
-      resp::append_array(again, static_cast<int64_t>(args.size()));
-      resp::append_bulk(again, args[0].size() > 7 ? "EVAL_RO" : "EVAL");
-      resp::append_bulk(again, *body);
-      for (const std::string_view arg : args.subspan(2)) resp::append_bulk(again, arg);
-      hold(gathering);
-      send_part(gathering, gathering.group, again);
-      release(gathering);
-      return;
-    }
-  }
-  scratch_ = reply;
-  finish(gathering, scratch_);
+  return true;
 }
 
 }  // namespace pikaproxy

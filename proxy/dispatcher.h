@@ -11,6 +11,7 @@
 #include "common/request_parser.h"
 #include "proxy/gathering.h"
 #include "proxy/router.h"
+#include "proxy/slot_gate.h"
 
 namespace pikaproxy {
 
@@ -20,10 +21,15 @@ class Worker;
 
 // Decides what becomes of a request: checks it as Redis would, then answers it, forwards it to the
 // group its keys live in, or splits it over groups. One per worker, its thread only.
-class Dispatcher {
+//
+//   dispatcher.cc           checks, one group, several groups
+//   dispatcher_gate.cc      requests whose slot is not open: held, and sent later
+//   dispatcher_scan.cc      SCAN, RANDOMKEY
+//   dispatcher_scripts.cc   EVAL and the like
+class Dispatcher : private SlotGate::Host {
  public:
-  explicit Dispatcher(Worker& worker) noexcept : worker_(worker) {}
-  ~Dispatcher();
+  explicit Dispatcher(Worker& worker);
+  ~Dispatcher() override;
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
 
@@ -32,6 +38,13 @@ class Dispatcher {
 
   // All parts of a gathering have their replies.
   void gathered(Gathering& gathering);
+
+  // Requests that wait for their slot.
+  SlotGate& gate() noexcept { return gate_; }
+  // Refuses those that have waited for too long.
+  void expire_held();
+  // The client of a held task is gone.
+  void drop_held(Task* task);
 
   // Gives back what unusually large requests or replies made it keep. Now and then.
   void shrink();
@@ -42,10 +55,16 @@ class Dispatcher {
     const Command& command;
     Arguments args;
     std::string_view raw;  // RESP, also where the client sent an inline command.
+    uint32_t db;
+    HeldRequest* held = nullptr;  // It was held, and goes on now: it has a task already.
   };
 
   void check_and_run(Client& client, RequestParser& parser, std::string_view raw);
   void run(Request& request);
+  // Sends it, to whom it concerns.
+  void act(Request& request);
+  void refuse(Request& request, std::string_view error);
+  Task* task_of(Request& request);
   void forward(Request& request);
   void forward_to(Request& request, GroupIndex group);
   void forward_to_any(Request& request);
@@ -58,7 +77,20 @@ class Dispatcher {
 
   // Where all of the request's keys live; false if the request was answered with an error.
   bool place_keys(Request& request, GroupIndex& group);
-  bool is_sort_pattern_local(Request& request, Place place);
+  // `has_patterns`: it reads keys that are made from a pattern.
+  bool is_sort_pattern_local(Request& request, Place place, bool& has_patterns);
+
+  // Whether a request may go, of whose keys (`positions_`) one at least lies in a slot that is not
+  // open. If not it was held or refused. `whole_slot`: it touches keys that it does not name.
+  bool admit(Request& request, bool whole_slot);
+  void hold_request(Request& request, bool whole_slot);
+  void send_held(Backend& backend, HeldRequest& held);
+
+  // SlotGate::Host
+  void go(HeldRequest& held) override;
+  void refuse(HeldRequest& held, std::string_view error) override;
+  void ask(SlotId slot, uint32_t version, uint32_t db, std::vector<std::string> keys) override;
+  void leave_gate(HeldRequest& held, Client* client);
 
   Gathering& start_gathering(Request& request, Gathering::Kind kind);
   // A new part for that group; null if it was answered with an error at once. The part counts as
@@ -70,6 +102,8 @@ class Dispatcher {
   void release(Gathering& gathering);
   void finish(Gathering& gathering, std::string_view reply);
 
+  // Sends a flush once more if keys may have escaped it.
+  bool flush_again(Gathering& gathering);
   void gathered_scan(Gathering& gathering);
   void gathered_random_key(Gathering& gathering);
   void gathered_evalsha(Gathering& gathering);
@@ -84,6 +118,7 @@ class Dispatcher {
   };
 
   Worker& worker_;
+  SlotGate gate_;
   std::string encoded_;                         // An inline command as RESP.
   std::vector<std::string_view> encoded_args_;  // Its arguments.
   std::string scratch_;                         // Merged replies, rewritten requests.

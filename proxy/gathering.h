@@ -33,8 +33,11 @@ struct Gathering {
   uint64_t epoch = 0;                   // Of the topology that group numbers below belong to.
   GroupIndex group = 0;                 // kScan, kEvalsha: where the part went.
   std::vector<GroupIndex> groups_left;  // kRandomKey: not asked yet.
-  std::string request;                  // kEvalsha: the whole request, as RESP.
+  std::string request;                  // kEvalsha, flushes: the whole request, as RESP.
   bool repaired = false;                // kEvalsha.
+  bool is_flush = false;                // FLUSHALL, FLUSHDB: may have to go round twice.
+  bool second_round = false;            // It has begun.
+  bool was_moving = false;              // Slots were moving when it was sent.
 };
 
 // The client's reply from the parts' replies, all of which are there. Appended to `out`.

@@ -215,7 +215,7 @@ std::string info_text(WorkerManager& manager, const std::set<std::string>& secti
   if (out.section("Proxy")) {
     out.line("workers", manager.workers().size());
     out.line("router", config.proxy.router == RouterKind::kSlot ? "slot" : "ketama");
-    out.line("topology_epoch", manager.epoch());
+    out.line("topology_epoch", manager.topology_epoch());
     out.line("groups", config.groups.size());
     const std::string reason = manager.not_ready_reason();
     out.line("ready", reason.empty() ? "yes" : reason);

@@ -103,6 +103,7 @@ void write_clients(MetricsWriter& out, const WorkerManager& manager) {
   out.sample({{"reason", "crossslot"}}, sum(workers, &WorkerStats::crossslot));
   out.sample({{"reason", "memory"}}, sum(workers, &WorkerStats::refused_memory));
   out.sample({{"reason", "protocol"}}, sum(workers, &WorkerStats::protocol_errors));
+  out.sample({{"reason", "tryagain"}}, sum(workers, &WorkerStats::tryagain));
   out.family("pikaproxy_slowlog_entries_total", "counter", "Requests slow enough for SLOWLOG.");
   out.sample({}, sum(workers, &WorkerStats::slowlog_entries));
 }
@@ -144,6 +145,31 @@ void write_servers(MetricsWriter& out, const Workers& workers) {
   }
 }
 
+void write_slots(MetricsWriter& out, const Workers& workers, const SlotTable* table,
+                 uint64_t epoch) {
+  out.family("pikaproxy_slot_table_epoch", "gauge",
+             "Epoch of the slot table that all workers route by; 0 = none was installed.");
+  out.sample({}, epoch);
+  if (table != nullptr) {
+    static constexpr std::array<std::string_view, 4> kStates = {"unassigned", "normal", "locked",
+                                                                "migrating"};
+    std::array<uint64_t, kStates.size()> counts{};
+    for (const SlotEntry& entry : table->slots) ++counts[static_cast<size_t>(entry.state)];
+    out.family("pikaproxy_slots", "gauge", "Slots of the newest table, by state.");
+    for (size_t i = 0; i < counts.size(); ++i) out.sample({{"state", kStates[i]}}, counts[i]);
+  }
+  out.family("pikaproxy_held_requests", "gauge",
+             "Requests that wait because a slot is locked or a key is being moved.");
+  out.sample({}, sum(workers, &WorkerStats::held_requests));
+  out.family("pikaproxy_held_bytes", "gauge", "Memory that they take, see proxy.hold_max.");
+  out.sample({}, sum(workers, &WorkerStats::held_bytes));
+  out.family("pikaproxy_key_moves_total", "counter",
+             "Requests' questions to have keys moved out of a migrating slot.");
+  out.sample({}, sum(workers, &WorkerStats::key_moves));
+  out.family("pikaproxy_key_moves_failed_total", "counter", "Those that ended with an error.");
+  out.sample({}, sum(workers, &WorkerStats::key_moves_failed));
+}
+
 }  // namespace
 
 std::string WorkerManager::metrics() const {
@@ -161,7 +187,8 @@ std::string WorkerManager::metrics() const {
   write_class_histograms(out, workers_, &WorkerStats::own_time);
   write_servers(out, workers_);
   out.family("pikaproxy_topology_epoch", "gauge", "Which topology is in force.");
-  out.sample({}, epoch());
+  out.sample({}, topology_epoch());
+  write_slots(out, workers_, table().get(), epoch());
   out.family("pikaproxy_loop_turns_total", "counter", "Turns of a worker's event loop.");
   for (const auto& worker : workers_) {
     out.sample({{"thread", std::to_string(worker->index())}}, worker->loop().turns());

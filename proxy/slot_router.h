@@ -10,14 +10,18 @@ namespace pikaproxy {
 // The codis scheme: 1024 slots, each with a group.
 class SlotRouter : public Router {
  public:
-  using Owners = std::array<GroupIndex, kSlotCount>;
+  struct Owner {
+    GroupIndex group = kNoGroup;  // Where requests go when they may; kNoGroup = unassigned.
+    bool open = false;            // False where unassigned, locked or migrating.
+  };
+  using Owners = std::array<Owner, kSlotCount>;
 
-  // `owners` may hold kNoGroup for unassigned slots.
   explicit SlotRouter(const Owners& owners) noexcept : owners_(owners) {}
 
   Place place(std::string_view key) const noexcept override {
     const SlotId slot = slot_of(key);
-    return Place{owners_[slot], slot};
+    const Owner owner = owners_[slot];
+    return Place{owner.group, slot, owner.open};
   }
 
  private:

@@ -3,8 +3,9 @@
 namespace pikaproxy {
 
 void WorkerStats::reset() {
-  for (Counter* counter : {&clients_total, &received_bytes, &sent_bytes, &unknown_commands,
-                           &refused_memory, &crossslot, &protocol_errors, &slowlog_entries}) {
+  for (Counter* counter :
+       {&clients_total, &received_bytes, &sent_bytes, &unknown_commands, &refused_memory,
+        &crossslot, &protocol_errors, &slowlog_entries, &tryagain, &key_moves, &key_moves_failed}) {
     counter->set(0);
   }
   for (Counter& counter : disconnects) counter.set(0);

@@ -56,6 +56,11 @@ struct WorkerStats {
   Counter protocol_errors;
   Counter queued_bytes;  // Blocks and buffers in use now.
   Counter slowlog_entries;
+  Counter held_requests;                               // Waiting in the slot gate now.
+  Counter held_bytes;                                  // And what they take.
+  Counter tryagain;                                    // Requests refused by the slot gate.
+  Counter key_moves;                                   // Questions to the mover.
+  Counter key_moves_failed;                            // Answered with an error.
   std::vector<PerCommand> commands;                    // By Command::index.
   std::array<Histogram, kCommandClassCount> latency;   // Parsed to answered.
   std::array<Histogram, kCommandClassCount> own_time;  // The part of it spent in the proxy.

@@ -74,6 +74,7 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->client = nullptr;
   task->gathering = nullptr;
   task->backend = nullptr;
+  task->held = nullptr;
   task->sent = 0;
   task->server_time = 0;
   task->done = false;

@@ -13,6 +13,7 @@ namespace pikaproxy {
 class Backend;
 class Client;
 struct Gathering;
+struct HeldRequest;
 
 // Reply bytes that have to wait: for the client's earlier replies, or for the other parts of a
 // split request. Small ones lie in the object.
@@ -48,6 +49,7 @@ struct Task {
   Client* client = nullptr;        // Null for a part of a split request, and when the client left.
   Gathering* gathering = nullptr;  // Set for a part of a split request.
   Backend* backend = nullptr;      // Where it was sent last; null if it was answered here.
+  HeldRequest* held = nullptr;     // While it waits in the slot gate, before it is sent anywhere.
   const Command* command = nullptr;
   Ticks started = 0;      // Request parsed.
   Ticks sent = 0;         // Handed to the kernel; 0 = not yet.

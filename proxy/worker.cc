@@ -29,6 +29,7 @@ Worker::Worker(WorkerManager& manager, size_t index, Resolver& resolver,
 }
 
 Worker::~Worker() {
+  mailbox_->close();
   stop();
 }
 
@@ -46,7 +47,10 @@ void Worker::start() {
 
 void Worker::stop() {
   if (!thread_.joinable()) return;
+  mailbox_->close();
   loop_.post([this] {
+    // What closing leaves at the servers is not over.
+    table_drained_ = nullptr;
     for_each_client([](Client& client) { client.shut(Disconnect::kDrain); });
     backends_.shut();
   });
@@ -94,12 +98,28 @@ void Worker::install(std::shared_ptr<const Config> config, std::shared_ptr<const
               installed = std::move(installed)] {
     config_ = config;
     slowlog_.configure(config_->slowlog);
-    if (topology != nullptr) {
-      topology_ = topology;
-      backends_.install(*topology_);
-    }
+    if (topology != nullptr) use_topology(topology);
     installed();
   });
+}
+
+void Worker::install_table(std::shared_ptr<const Topology> topology, std::function<void()> routes,
+                           std::function<void()> drained) {
+  loop_.post([this, topology = std::move(topology), routes = std::move(routes),
+              drained = std::move(drained)] {
+    use_topology(topology);
+    table_drained_ = drained;
+    routes();
+  });
+}
+
+void Worker::use_topology(std::shared_ptr<const Topology> topology) {
+  topology_ = std::move(topology);
+  table_drained_ = nullptr;
+  // In this order: what was accepted is noted before held requests add to it.
+  backends_.install(*topology_);
+  dispatcher_.gate().install(topology_->table);
+  dispatcher_.gate().run();
 }
 
 void Worker::drain(std::function<void()> drained) {
@@ -112,6 +132,7 @@ void Worker::drain(std::function<void()> drained) {
 void Worker::tick() {
   loop_.add_timer(kTickUs, [this] { tick(); });
   backends_.check_timeouts();
+  dispatcher_.expire_held();
   if (now_s() == last_second_) return;
   last_second_ = now_s();
   for_each_client([this](Client& client) { client.check_timeouts(last_second_); });
@@ -122,13 +143,23 @@ void Worker::tick() {
 }
 
 void Worker::end_turn() {
-  while (!resuming_.empty()) {
+  SlotGate& gate = dispatcher_.gate();
+  // Those that were held first: they came before what their clients are paused for.
+  while (gate.has_work() || !resuming_.empty()) {
+    gate.run();
     std::vector<Client*> clients;
     clients.swap(resuming_);
     for (Client* client : clients) {
       // An earlier one may have closed a later one (CLIENT KILL).
       if (client->is_open()) client->resume();
     }
+  }
+  if (gate.held_bytes() != stats_.held_bytes.get()) {
+    stats_.held_requests.set(gate.held());
+    stats_.held_bytes.set(gate.held_bytes());
+  }
+  if (table_drained_ != nullptr && backends_.is_drained()) {
+    std::exchange(table_drained_, nullptr)();
   }
   const uint64_t queued = loop_.pool().bytes_in_use();
   if (queued != stats_.queued_bytes.get()) stats_.queued_bytes.set(queued);

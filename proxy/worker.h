@@ -14,6 +14,7 @@
 #include "proxy/client.h"
 #include "proxy/dispatcher.h"
 #include "proxy/event_loop.h"
+#include "proxy/mailbox.h"
 #include "proxy/slowlog.h"
 #include "proxy/stats.h"
 #include "proxy/task.h"
@@ -43,6 +44,11 @@ class Worker {
   // New settings, and a new topology unless that is null; then `installed` runs on this thread.
   void install(std::shared_ptr<const Config> config, std::shared_ptr<const Topology> topology,
                std::function<void()> installed);
+  // A topology made from a slot table. `routes` runs on this thread when requests go by it,
+  // `drained` when nothing that was sent to its leaving groups before can run there any more; not
+  // if another topology comes first, or the end.
+  void install_table(std::shared_ptr<const Topology> topology, std::function<void()> routes,
+                     std::function<void()> drained);
   // Clients get the replies they wait for, then their connections end; `drained` runs on this
   // thread.
   void drain(std::function<void()> drained);
@@ -51,6 +57,8 @@ class Worker {
   const WorkerStats& stats() const noexcept { return stats_; }
   const Slowlog& slowlog() const noexcept { return slowlog_; }
   EventLoop& loop() noexcept { return loop_; }
+  // For answers that may come after the worker's end.
+  const std::shared_ptr<Mailbox>& mailbox() const noexcept { return mailbox_; }
   // Among the manager's workers.
   size_t index() const noexcept { return index_; }
 
@@ -83,6 +91,9 @@ class Worker {
   // Nobody holds the task any more.
   void free(Task* task) noexcept { tasks_.give_back(task, loop_.pool()); }
 
+  // Its client left while it was held. Frees the task.
+  void drop_held(Task* task) { dispatcher_.drop_held(task); }
+
   void resume_later(Client* client) { resuming_.push_back(client); }
   void remove_client(Client* client, Disconnect why);
   // Calls `visit` for each client; it may shut the client.
@@ -92,12 +103,14 @@ class Worker {
   void tick();
   void end_turn();
   void count(const Task& task);
+  void use_topology(std::shared_ptr<const Topology> topology);
 
   // Constant after construction.
   WorkerManager& manager_;
   const size_t index_;
 
   EventLoop loop_;
+  const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>(loop_);
   WorkerStats stats_;
   Slowlog slowlog_;
   TaskPool tasks_;
@@ -108,7 +121,8 @@ class Worker {
   std::shared_ptr<const Topology> topology_;
   Client* clients_ = nullptr;
   std::vector<Client*> resuming_;
-  std::function<void()> drained_;
+  std::function<void()> drained_;        // Of clients, see drain().
+  std::function<void()> table_drained_;  // Of old requests, see install_table(); null when told.
   uint32_t last_second_ = 0;
   bool memory_full_ = false;
   std::thread thread_;

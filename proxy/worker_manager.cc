@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <thread>
 #include <time.h>
+#include <utility>
 
 #include "common/log.h"
 
@@ -27,6 +28,8 @@ struct Barrier {
     if (done) done();
   }
 };
+
+constexpr std::string_view kEnding = "the proxy is ending";
 
 int64_t unix_ms() {
   timespec now;
@@ -55,9 +58,19 @@ void WorkerManager::start() {
 }
 
 void WorkerManager::stop() {
+  {
+    const std::lock_guard lock(config_mutex_);
+    stopped_ = true;
+  }
   for (auto& worker : workers_) worker->stop();
   // Workers answer each other's questions by posted work; what is left of it owns tasks.
   for (auto& worker : workers_) worker->loop().run_leftovers();
+  std::vector<Installed> waiting;
+  {
+    const std::lock_guard lock(config_mutex_);
+    if (installation_ != nullptr) waiting.swap(installation_->waiting);
+  }
+  for (const Installed& done : waiting) done(Error{std::string(kEnding)});
 }
 
 bool WorkerManager::add_client(int fd) {
@@ -95,7 +108,7 @@ void WorkerManager::change_config(const std::function<bool(Config&)>& edit,
   const bool is_changed = edit(changed) && changed != config_;
   const auto barrier = std::make_shared<Barrier>(std::move(installed));
   if (!is_changed) return;
-  const bool new_groups = changed.groups != config_.groups;
+  const bool new_groups = changed.groups != config_.groups && installation_ == nullptr;
   config_ = changed;
   max_clients_.store(changed.proxy.max_clients, std::memory_order_relaxed);
   log_set_level(changed.log.level);
@@ -103,12 +116,104 @@ void WorkerManager::change_config(const std::function<bool(Config&)>& edit,
   std::shared_ptr<const Topology> topology;
   if (new_groups) {
     // Only routers that cannot fail follow a change while running (check_config() sees to that).
-    topology = make_topology(*shared, epoch_.fetch_add(1) + 1).value();
-    log_info("topology changed", "epoch", epoch(), "groups", shared->groups.size());
+    topology = make_topology(*shared, topology_epoch_.fetch_add(1) + 1).value();
+    log_info("topology changed", "epoch", topology_epoch(), "groups", shared->groups.size());
   }
   for (auto& worker : workers_) {
     worker->install(shared, topology, [barrier] {});
   }
+}
+
+// ---- Tables -------------------------------------------------------------------------------------
+
+void WorkerManager::install(std::shared_ptr<const SlotTable> table, Installed done) {
+  // Held until the work is posted, as in change_config().
+  const std::lock_guard lock(config_mutex_);
+  if (std::string why = refusal(*table); !why.empty()) {
+    tell_later({std::move(done)}, Error{std::move(why)});
+    return;
+  }
+  if (installation_ != nullptr && installation_->table->epoch == table->epoch) {
+    if (installation_->undrained == 0) {
+      tell_later({std::move(done)}, table->epoch);
+    } else {
+      installation_->waiting.push_back(std::move(done));
+    }
+    return;
+  }
+  if (installation_ != nullptr && !installation_->waiting.empty()) {
+    tell_later(std::exchange(installation_->waiting, {}),
+               Error{"table " + std::to_string(installation_->table->epoch) +
+                     " was superseded by table " + std::to_string(table->epoch)});
+  }
+  const auto installation = std::make_shared<Installation>();
+  installation->table = table;
+  installation->not_routing = installation->undrained = workers_.size();
+  installation->waiting.push_back(std::move(done));
+  installation_ = installation;
+  const auto topology = make_topology(std::move(table), topology_epoch_.fetch_add(1) + 1);
+  for (auto& worker : workers_) {
+    worker->install_table(
+        topology, [this, installation] { worker_routes(*installation); },
+        [this, installation] { worker_drained(installation); });
+  }
+}
+
+std::string WorkerManager::refusal(const SlotTable& table) const {
+  if (stopped_) return std::string(kEnding);
+  if (config_.proxy.router != RouterKind::kSlot) {
+    return "this proxy follows no slot table: its proxy.router is not \"slot\"";
+  }
+  if (installation_ != nullptr) {
+    const SlotTable& present = *installation_->table;
+    if (table.epoch < present.epoch) {
+      return "table " + std::to_string(table.epoch) + " is older than table " +
+             std::to_string(present.epoch) + ", which is in force";
+    }
+    if (table.epoch == present.epoch && table != present) {
+      return "another table with epoch " + std::to_string(table.epoch) + " is in force";
+    }
+  }
+  return check_table(table);
+}
+
+void WorkerManager::worker_routes(Installation& installation) {
+  if (installation.not_routing.fetch_sub(1) != 1) return;
+  const uint64_t epoch = installation.table->epoch;
+  // The last worker to get there: all have older tables behind them, so it only grows. Two tables
+  // may finish on two workers at once.
+  uint64_t before = table_epoch_.load(std::memory_order_relaxed);
+  while (before < epoch && !table_epoch_.compare_exchange_weak(before, epoch)) {
+  }
+  log_debug("table routes", "epoch", epoch);
+}
+
+void WorkerManager::worker_drained(const std::shared_ptr<Installation>& installation) {
+  std::vector<Installed> waiting;
+  {
+    const std::lock_guard lock(config_mutex_);
+    // Who waited for an older table has been told already.
+    if (installation != installation_ || --installation->undrained > 0) return;
+    waiting.swap(installation->waiting);
+  }
+  for (const Installed& done : waiting) done(installation->table->epoch);
+}
+
+void WorkerManager::tell_later(std::vector<Installed> waiting, Result<uint64_t> result) {
+  auto tell = [waiting = std::move(waiting), result = std::move(result)] {
+    for (const Installed& done : waiting) done(result);
+  };
+  if (stopped_) {
+    // No worker runs posted work any more.
+    std::thread(std::move(tell)).detach();
+  } else {
+    workers_.front()->loop().post(std::move(tell));
+  }
+}
+
+std::shared_ptr<const SlotTable> WorkerManager::table() const {
+  const std::lock_guard lock(config_mutex_);
+  return installation_ == nullptr ? nullptr : installation_->table;
 }
 
 bool WorkerManager::drain(Milliseconds timeout) {

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "common/config.h"
+#include "common/key_mover.h"
+#include "common/proxy_control.h"
 #include "common/proxy_status.h"
 #include "proxy/resolver.h"
 #include "proxy/script_cache.h"
@@ -19,11 +21,16 @@ namespace pikaproxy {
 
 // Owns the workers and what they share: the settings in force, ids of clients, known scripts.
 // Any thread unless a method says otherwise.
-class WorkerManager : public ProxyStatus {
+class WorkerManager : public ProxyStatus, public ProxyControl {
  public:
   // `config` has been checked; `topology` was made from it.
   WorkerManager(const Config& config, std::shared_ptr<const Topology> topology);
   ~WorkerManager() override;
+
+  // Who moves keys that requests need; null = nobody: such requests are refused. Before start();
+  // outlives stop().
+  void set_mover(KeyMover* mover) noexcept { mover_ = mover; }
+  KeyMover* mover() const noexcept { return mover_; }
 
   void start();
   // Hands an accepted, non-blocking socket to the worker with the fewest clients. False if
@@ -31,12 +38,13 @@ class WorkerManager : public ProxyStatus {
   bool add_client(int fd);
   // Changes settings while running: `edit` gets a copy of those in force and returns whether it
   // changed them. `installed` runs when all workers have them, on the last one's thread; at once on
-  // this one if nothing changed. A changed list of groups becomes the topology.
+  // this one if nothing changed. A changed list of groups becomes the topology, until a table has
+  // been installed.
   void change_config(const std::function<bool(Config&)>& edit, std::function<void()> installed);
   Config config() const;
   // No new clients, the others finish what is in flight; false if that took longer than `timeout`.
   bool drain(Milliseconds timeout);
-  // Ends all threads.
+  // Ends all threads. Who still waits for a table to be installed gets an error, on this one.
   void stop();
 
   const std::vector<std::unique_ptr<Worker>>& workers() const noexcept { return workers_; }
@@ -62,30 +70,59 @@ class WorkerManager : public ProxyStatus {
   std::string metrics() const override;
   std::string not_ready_reason() const override;
 
+  // ProxyControl. Who waits is told on a worker's thread, in stop(), or, once that has begun, on a
+  // thread of its own.
+  void install(std::shared_ptr<const SlotTable> table, Installed done) override;
+  uint64_t epoch() const override { return table_epoch_.load(std::memory_order_relaxed); }
+
   // Connections refused because of proxy.max_clients.
   Counter& rejected() noexcept { return rejected_; }
   const Counter& rejected() const noexcept { return rejected_; }
-  uint64_t epoch() const noexcept { return epoch_.load(std::memory_order_relaxed); }
+  uint64_t topology_epoch() const noexcept {
+    return topology_epoch_.load(std::memory_order_relaxed);
+  }
 
  private:
+  // A table on its way to the workers.
+  struct Installation {
+    std::shared_ptr<const SlotTable> table;
+    std::atomic<size_t> not_routing{0};  // Workers.
+    // Guarded by config_mutex_.
+    size_t undrained = 0;  // Workers.
+    std::vector<Installed> waiting;
+  };
+
+  // Why `table` cannot be installed now; empty if it can. With config_mutex_ held.
+  std::string refusal(const SlotTable& table) const;
+  void worker_routes(Installation& installation);
+  void worker_drained(const std::shared_ptr<Installation>& installation);
+  // Tells them, but not on this thread, which may be in install(). With config_mutex_ held.
+  void tell_later(std::vector<Installed> waiting, Result<uint64_t> result);
+  std::shared_ptr<const SlotTable> table() const;
+
   // Constant after construction.
   std::vector<std::unique_ptr<Worker>> workers_;
   Resolver resolver_;  // Ends before the workers do: its answers are posted to them.
   int64_t started_unix_ms_ = 0;
+  KeyMover* mover_ = nullptr;
 
   ScriptCache scripts_;
   std::atomic<uint64_t> next_client_id_{0};
   std::atomic<uint64_t> clients_{0};
   std::unique_ptr<std::atomic<uint32_t>[]> clients_of_;  // By worker.
   std::atomic<bool> draining_{false};
-  std::atomic<uint64_t> epoch_{1};
+  std::atomic<uint64_t> topology_epoch_{1};
+  std::atomic<uint64_t> table_epoch_{0};
   std::atomic<uint64_t> max_clients_{0};
   std::atomic<bool> last_reload_ok_{true};
   std::atomic<int64_t> last_reload_unix_s_{0};
   Counter rejected_;  // Listener's thread.
 
   mutable std::mutex config_mutex_;
-  Config config_;  // Guarded by config_mutex_.
+  // Guarded by config_mutex_, which also keeps what is posted to all workers in one order.
+  Config config_;
+  std::shared_ptr<Installation> installation_;  // The newest; null before the first.
+  bool stopped_ = false;
 };
 
 }  // namespace pikaproxy

@@ -19,6 +19,7 @@ namespace pikaproxy {
 struct ServerFacts {
   std::string engine;   // "redis", "valkey", "pika", "codis-server", "unknown"
   std::string version;  // "7.0.15"
+  std::string run_id;   // Of the process; two addresses with the same one are one server.
   bool is_master = true;
   std::string master_addr;  // Of a replica: "host:port".
   bool link_up = true;      // Of a replica: to its master.

@@ -1,0 +1,100 @@
+// SCRIPT LOAD, EVAL and EVALSHA.
+//
+// A script lives at every server that ran it, but clients expect EVALSHA to work once SCRIPT LOAD
+// or EVAL did. The proxy keeps the bodies it has seen. Before the first EVALSHA of a script on a
+// connection it sends SCRIPT LOAD ahead on the same connection, so that order is kept. Should the
+// server have lost the script since, the script itself is sent, unless the client has gone on: then
+// its later requests would run first, and it gets NOSCRIPT as from Redis.
+
+#include "common/resp.h"
+#include "proxy/dispatcher.h"
+#include "proxy/script_cache.h"
+#include "proxy/worker.h"
+#include "proxy/worker_manager.h"
+
+namespace pikaproxy {
+
+void Dispatcher::script_load(Request& request) {
+  worker_.manager().scripts().add(request.args[2]);
+  fan_out(request, Gathering::Kind::kAllOk);
+}
+
+void Dispatcher::eval(Request& request) {
+  GroupIndex group = kNoGroup;
+  if (!place_keys(request, group)) return;
+  ScriptCache& scripts = worker_.manager().scripts();
+  const bool by_sha = request.command.name.starts_with("evalsha");
+  if (!by_sha) {
+    scripts.add(request.args[1]);
+    forward_to(request, group);
+    return;
+  }
+  const std::string sha = ScriptCache::normalize(request.args[1]);
+  if (scripts.find(sha) == nullptr) {
+    forward_to(request, group);
+    return;
+  }
+  Backend& backend = worker_.backends().get(group, request.db);
+  Gathering& gathering = start_gathering(request, Gathering::Kind::kEvalsha);
+  gathering.group = group;
+  gathering.request = request.raw;
+  hold(gathering);
+  load_script_first(backend, sha);
+  send_part(gathering, group, request.raw);
+  release(gathering);
+}
+
+void Dispatcher::load_script_first(Backend& backend, std::string_view sha) {
+  const std::string name(sha);
+  if (backend.has_script(name)) return;
+  const std::shared_ptr<const std::string> body = worker_.manager().scripts().find(name);
+  if (body == nullptr) return;
+  // Nobody waits for this reply: a task without a client.
+  Task* task = worker_.tasks().take();
+  task->command = find_subcommand(*find_command("script"), "load");
+  task->started = worker_.loop().now();
+  task->prefix_size = 0;
+  std::string load;
+  resp::append_array(load, 3);
+  resp::append_bulk(load, "SCRIPT");
+  resp::append_bulk(load, "LOAD");
+  resp::append_bulk(load, *body);
+  if (!backend.accept(task, load.size())) return;
+  backend.write(load);
+  backend.add_script(name);
+}
+
+void Dispatcher::gathered_evalsha(Gathering& gathering) {
+  const std::string_view reply = gathering.parts.back()->reply.view();
+  RequestParser parser;
+  RequestProgress progress;
+  const ProxyConfig& limits = worker_.config().proxy;
+  // With another topology the group's number may mean another group: then the client has to repeat.
+  if (!gathering.repaired && reply.starts_with("-NOSCRIPT") &&
+      gathering.epoch == worker_.topology().epoch &&
+      parser.parse(gathering.request, progress, {limits.bulk_max, limits.request_max, true}) ==
+          RequestParser::Status::kRequest) {
+    const Arguments args = parser.args();
+    const std::string sha = ScriptCache::normalize(args[1]);
+    const std::shared_ptr<const std::string> body = worker_.manager().scripts().find(sha);
+    worker_.backends().get(gathering.group, gathering.db).forget_script(sha);
+    const Task* parent = gathering.parent;
+    if (body != nullptr && parent->client != nullptr && parent->client->is_newest(parent)) {
+      gathering.repaired = true;
+      // EVALSHA -> EVAL, EVALSHA_RO -> EVAL_RO; the arguments stay.
+      std::string again;
+      resp::append_array(again, static_cast<int64_t>(args.size()));
+      resp::append_bulk(again, args[0].size() > 7 ? "EVAL_RO" : "EVAL");
+      resp::append_bulk(again, *body);
+      for (const std::string_view arg : args.subspan(2)) resp::append_bulk(again, arg);
+      hold(gathering);
+      send_part(gathering, gathering.group, again);
+      release(gathering);
+      return;
+    }
+  }
+  scratch_ = reply;
+  finish(gathering, scratch_);
+}
+
+}  // namespace pikaproxy
