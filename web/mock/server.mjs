@@ -41,10 +41,10 @@ let sequence = 0;
 
 function group(id, addr) {
   return {
-    id, name: `group-${id}`, weight: 1, username: '', has_password: false, movers: ['migrate', 'copy'],
+    id, name: `group-${id}`, weight: 1, username: '', has_password: false, 
     servers: [
-      server(addr, 'master', id === 4 ? 'degraded' : 'ok'),
-      server(addr.replace('.1:', '.2:'), 'replica', 'ok'),
+      server(addr, 'master', 'up'),
+      server(addr.replace('.1:', '.2:'), 'replica', 'up'),
     ],
   };
 }
@@ -53,7 +53,7 @@ function server(addr, role, condition) {
   return {
     addr, role, state: condition, engine: 'redis', version: '7.0.15', lag_bytes: role === 'replica' ? 120 : null,
     memory_bytes: 2.1e9, memory_max_bytes: 4.3e9, keys: 1_412_000, ops_per_second: 23_000, clients: 12,
-    problem: condition === 'degraded' ? 'Its replica is 40 MB behind.' : null,
+    error: null, link_up: true, loading: false, movers: ['migrate', 'copy'],
   };
 }
 

@@ -45,9 +45,18 @@ export const canChange = computed(() => isLive.value && !readOnly.value);
 
 export const version = computed(() => cluster.value?.topology_version ?? 0);
 export const groupById = computed(() => new Map((groups.value ?? []).map((group) => [group.id, group])));
+export const masterOf = (group: Group) => group.servers.find(({ role }) => role === 'master');
 export function groupName(id: number | null | undefined): string {
   if (id == null) return '';
   return groupById.value.get(id)?.name ?? `group-${id}`;
+}
+// What there is to see of a group that a change could be about; for ActionDialog's basis.
+export function groupBasis(id: number): string {
+  const group = groupById.value.get(id);
+  return JSON.stringify(group && [group.name, group.weight, group.slots === 0, group.servers.map(({ addr, role }) => [addr, role])]);
+}
+export function slotsBasis(chosen: Iterable<number>): string {
+  return JSON.stringify([...chosen].map((slot) => slots.value?.[slot]?.group ?? null));
 }
 export const activeMigrations = computed(() =>
   (migrations.value ?? []).filter(({ state }) => ['pending', 'running', 'paused', 'cancelling'].includes(state)));
@@ -105,7 +114,14 @@ async function load(): Promise<void> {
   isLoading = true;
   const parts = [...wanted];
   wanted.clear();
-  const results = await Promise.allSettled(parts.map((part) => loaders[part]()));
+  // The version first: what is then shown is of this one or newer, so that a change made for it is
+  // refused rather than made for something that nobody has seen.
+  const first = parts.filter((part) => part === 'cluster');
+  const rest = parts.filter((part) => part !== 'cluster');
+  const results = [
+    ...(await Promise.allSettled(first.map((part) => loaders[part]()))),
+    ...(await Promise.allSettled(rest.map((part) => loaders[part]()))),
+  ];
   isLoading = false;
   const failed = results.find((result) => result.status === 'rejected');
   loadProblem.value = failed?.reason instanceof ApiError ? failed.reason : null;
@@ -166,9 +182,6 @@ function hear(message: StreamMessage): void {
         break;
       }
       case 'topology':
-        if (cluster.value && typeof data.topology_version === 'number') {
-          cluster.value = { ...cluster.value, topology_version: data.topology_version };
-        }
         reload('cluster', 'groups', 'slots', 'proxies');
         break;
       case 'health':

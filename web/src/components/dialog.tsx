@@ -82,6 +82,10 @@ interface ActionDialogProps {
   danger?: boolean;
   // The cluster's name must be typed.
   strict?: boolean;
+  // What the operator saw when deciding, as text. While it stays the same, the call follows the
+  // topology's version (which a migration raises all the time); once it differs, the call keeps the
+  // version it was made for, and the server refuses it.
+  basis?: string;
   wide?: boolean;
   children: ComponentChildren;
   extra?: ComponentChildren;
@@ -89,10 +93,13 @@ interface ActionDialogProps {
 
 // A dialog that sends one call: form or sentence above, copy as curl, cancel and the verb below.
 export function ActionDialog(props: ActionDialogProps) {
-  const { title, submit, call, onDone, onClose, done, danger, strict, wide, children, extra } = props;
+  const { title, submit, call: asked, onDone, onClose, done, danger, strict, wide, children, extra, basis } = props;
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
   const [matches, setMatches] = useState(!strict);
+  const seen = useRef({ basis, version: asked?.version });
+  if (seen.current.basis === basis || seen.current.version === undefined) seen.current = { basis, version: asked?.version };
+  const call = asked && seen.current.version !== undefined ? { ...asked, version: seen.current.version } : asked;
 
   const send = async () => {
     if (!call || isBusy) return;
@@ -106,7 +113,10 @@ export function ActionDialog(props: ActionDialogProps) {
     } catch (problem) {
       setError(problem);
       // Somebody was faster: show what is there now.
-      if (problem instanceof ApiError && (problem.problem.status === 412 || problem.problem.status === 404)) reload();
+      if (problem instanceof ApiError && (problem.problem.status === 412 || problem.problem.status === 404)) {
+        reload();
+        seen.current = { basis, version: undefined };
+      }
       setBusy(false);
     }
   };

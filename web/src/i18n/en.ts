@@ -136,7 +136,7 @@ export const en = {
     expected: (addr: string) => `The master now is ${addr}`, promoted: 'The promotion has begun.', replicate: 'Re-point', replicated: 'It follows the master again.', replicateTitle: (addr: string) => `Re-point ${addr} to the master`,
     replicateText: 'It copies everything from the master again.', drain: 'Empty…', remove: 'Remove group…', removeTitle: (group: string) => `Remove ${group}`,
     removeText: 'The cluster forgets the group and its servers. The servers go on running with the data they have.', removed: 'Removed.', edit: 'Edit…', editTitle: (group: string) => `Edit ${group}`, saved: 'Saved.',
-    notEmpty: 'Has slots: empty it first.', states: { ok: 'fine', unreachable: 'unreachable', loading: 'loading', degraded: 'degraded', unknown: 'not asked yet' } as Record<string, string>, slotsOwned: (n: number) => (n === 1 ? '1 slot' : `${n} slots`),
+    notEmpty: 'Has slots: empty it first.', states: { up: 'fine', down: 'unreachable', loading: 'loading', broken: 'not replicating', unknown: 'not asked yet' }, leaving: (n: number) => `${n} leaving`, arriving: (n: number) => `${n} arriving`, slotsOwned: (n: number) => (n === 1 ? '1 slot' : `${n} slots`),
     test: 'Check only', tested: 'The servers answer. Nothing was changed.',
   },
   proxies: {

@@ -19,7 +19,10 @@ export interface Server {
   addr: string;
   role: 'master' | 'replica';
   state: string;
-  problem?: string | null;
+  error?: string | null;
+  movers?: string[];
+  loading?: boolean;
+  link_up?: boolean;
   engine?: string;
   version?: string;
   lag_bytes?: number | null;
@@ -36,10 +39,8 @@ export interface Group {
   weight: number;
   slots: number;
   servers: Server[];
-  movers?: string[];
-  keys?: number | null;
-  bytes?: number | null;
-  ops_per_second?: number | null;
+  slots_leaving?: number;
+  slots_arriving?: number;
 }
 
 export interface Progress {
@@ -188,6 +189,7 @@ export interface AuditRow {
   object?: string;
   reason?: string;
   status?: number;
+  dry_run?: boolean;
   before?: unknown;
   after?: unknown;
 }

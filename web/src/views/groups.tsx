@@ -8,7 +8,7 @@ import { ProblemBox } from '../components/problem';
 import { t } from '../i18n';
 import * as format from '../lib/format';
 import { go } from '../router';
-import { canChange, groups, may, toast, version } from '../state';
+import { canChange, groupBasis, groups, masterOf, may, toast, version } from '../state';
 import type { Group, Server } from '../types/model';
 
 type Open =
@@ -40,19 +40,19 @@ export function GroupsView() {
         }} />
       )}
       {open?.kind === 'remove' && (
-        <ActionDialog title={texts.removeTitle(open.group.name)} submit={t().common.remove} danger strict done={texts.removed}
+        <ActionDialog title={texts.removeTitle(open.group.name)} submit={t().common.remove} danger strict done={texts.removed} basis={groupBasis(open.group.id)}
           call={calls.deleteGroup(open.group.id, version.value)} onClose={close} onDone={close}>
           <p>{texts.removeText}</p>
         </ActionDialog>
       )}
       {open?.kind === 'removeServer' && (
-        <ActionDialog title={texts.removeServerTitle(open.server.addr)} submit={t().common.remove} danger done={texts.removed}
+        <ActionDialog title={texts.removeServerTitle(open.server.addr)} submit={t().common.remove} danger done={texts.removed} basis={groupBasis(open.group.id)}
           call={calls.removeServer(open.group.id, open.server.addr, version.value)} onClose={close} onDone={close}>
           <p>{texts.removeServerText}</p>
         </ActionDialog>
       )}
       {open?.kind === 'replicate' && (
-        <ActionDialog title={texts.replicateTitle(open.server.addr)} submit={texts.replicate} done={texts.replicated}
+        <ActionDialog title={texts.replicateTitle(open.server.addr)} submit={texts.replicate} done={texts.replicated} basis={groupBasis(open.group.id)}
           call={calls.replicate(open.group.id, open.server.addr, version.value)} onClose={close} onDone={close}>
           <p>{texts.replicateText}</p>
         </ActionDialog>
@@ -62,14 +62,23 @@ export function GroupsView() {
   );
 }
 
-const STATE_KIND: Record<string, 'good' | 'warn' | 'bad'> = {
-  ok: 'good', online: 'good', up: 'good', loading: 'warn', degraded: 'warn', unknown: 'warn', unreachable: 'bad', down: 'bad', error: 'bad',
+type ServerState = keyof ReturnType<typeof t>['groups']['states'];
+const STATE_KIND: Record<ServerState, 'good' | 'warn' | 'bad'> = {
+  up: 'good', loading: 'warn', broken: 'bad', unknown: 'warn', down: 'bad',
 };
+
+// What is worth knowing first of a server.
+function stateOf(server: Server): ServerState {
+  if (server.state === 'up' && server.loading) return 'loading';
+  if (server.state === 'up' && server.role === 'replica' && server.link_up === false) return 'broken';
+  return server.state === 'up' || server.state === 'down' ? server.state : 'unknown';
+}
 
 function GroupCard({ group, onOpen }: { group: Group; onOpen: (open: Open) => void }) {
   const texts = t();
   const off = !canChange.value;
   const isEmpty = group.slots === 0;
+  const master = masterOf(group);
   return (
     <Card
       class="group-card"
@@ -90,10 +99,11 @@ function GroupCard({ group, onOpen }: { group: Group; onOpen: (open: Open) => vo
     >
       <p class="muted">
         <a href={`#/slots`}>{texts.groups.slotsOwned(group.slots)}</a>
-        {group.keys != null && <> · {format.count(group.keys)} {texts.common.keys}</>}
-        {group.bytes != null && <> · {format.bytes(group.bytes)}</>}
+        {!!group.slots_leaving && <> · {texts.groups.leaving(group.slots_leaving)}</>}
+        {!!group.slots_arriving && <> · {texts.groups.arriving(group.slots_arriving)}</>}
+        {master?.keys != null && <> · {format.count(master.keys)} {texts.common.keys}</>}
         {' '}· {texts.groups.weight} {group.weight}
-        {group.movers && group.movers.length > 0 && <> · {texts.groups.movers}: {group.movers.join(', ')}</>}
+        {master?.movers && master.movers.length > 0 && <> · {texts.groups.movers}: {master.movers.join(', ')}</>}
       </p>
       <Table caption={`${group.name}: ${texts.groups.servers}`} head={
         <><th>{texts.groups.address}</th><th>{texts.common.role}</th><th>{texts.common.state}</th><th>{texts.groups.engine}</th>
@@ -104,8 +114,8 @@ function GroupCard({ group, onOpen }: { group: Group; onOpen: (open: Open) => vo
             <td class="nowrap"><code>{server.addr}</code></td>
             <td>{server.role === 'master' ? <strong>{texts.groups.master}</strong> : texts.groups.replica}</td>
             <td>
-              <Pill kind={STATE_KIND[server.state] ?? 'warn'} title={server.problem ?? undefined}>{texts.groups.states[server.state] ?? server.state}</Pill>
-              {server.problem && <p class="small muted break">{server.problem}</p>}
+              <Pill kind={STATE_KIND[stateOf(server)]}>{texts.groups.states[stateOf(server)]}</Pill>
+              {server.error && <p class="small muted break">{server.error}</p>}
             </td>
             <td class="nowrap">{[server.engine, server.version].filter(Boolean).join(' ') || format.DASH}</td>
             <td class="num">{server.role === 'master' ? format.DASH : format.bytes(server.lag_bytes)}</td>
@@ -196,7 +206,7 @@ function EditDialog({ group, onClose }: { group: Group; onClose: () => void }) {
     ...(name !== group.name ? { name } : {}), ...(Number(weight) !== group.weight ? { weight: Number(weight) } : {}),
   };
   return (
-    <ActionDialog title={texts.groups.editTitle(group.name)} submit={texts.common.save} done={texts.groups.saved}
+    <ActionDialog title={texts.groups.editTitle(group.name)} submit={texts.common.save} done={texts.groups.saved} basis={groupBasis(group.id)}
       call={Object.keys(body).length > 0 && weight !== '' ? calls.patchGroup(group.id, body, version.value) : null}
       onClose={onClose} onDone={onClose}>
       <div class="form-grid">
@@ -213,7 +223,7 @@ function AddServerDialog({ group, onClose }: { group: Group; onClose: () => void
   const texts = t().groups;
   const [addr, setAddr] = useState('');
   return (
-    <ActionDialog title={texts.addServerTitle(group.name)} submit={t().common.add} done={texts.saved}
+    <ActionDialog title={texts.addServerTitle(group.name)} submit={t().common.add} done={texts.saved} basis={groupBasis(group.id)}
       call={addr ? calls.addServer(group.id, addr, version.value) : null} onClose={onClose} onDone={onClose}>
       <Field label={texts.address}>
         <input class="mono" value={addr} placeholder="10.0.1.2:6379" autofocus onInput={(event) => setAddr(event.currentTarget.value.trim())} />
@@ -226,10 +236,10 @@ function AddServerDialog({ group, onClose }: { group: Group; onClose: () => void
 function PromoteDialog({ group, server, onClose }: { group: Group; server: Server; onClose: () => void }) {
   const texts = t().groups;
   const [mode, setMode] = useState<'graceful' | 'force'>('graceful');
-  const master = group.servers.find(({ role }) => role === 'master')?.addr ?? '';
+  const master = masterOf(group)?.addr ?? '';
   return (
     <ActionDialog title={texts.promoteTitle(server.addr)} submit={texts.promote.replace('…', '')} done={texts.promoted}
-      danger={mode === 'force'} strict={mode === 'force'} key={mode}
+      danger={mode === 'force'} strict={mode === 'force'} key={mode} basis={groupBasis(group.id)}
       call={calls.promote(group.id, { server: server.addr, mode, expected_master: master }, version.value)}
       onClose={onClose} onDone={onClose}>
       <p class="muted">{texts.expected(master)}</p>

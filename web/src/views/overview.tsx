@@ -12,7 +12,7 @@ import { toRanges } from '../lib/ranges';
 import { spread } from '../lib/selection';
 import { go } from '../router';
 import {
-  activeMigrations, auditCount, canChange, cluster, groups, health, history, may, proxies, slots, toast, version,
+  activeMigrations, auditCount, canChange, cluster, groups, health, history, masterOf, may, proxies, slots, slotsBasis, toast, version,
 } from '../state';
 import type { AuditRow } from '../types/model';
 import { AddGroupDialog } from './groups';
@@ -144,7 +144,7 @@ function FirstSteps({ unassigned }: { unassigned: number[] }) {
       </ol>
       {dialog === 'group' && <AddGroupDialog onClose={() => setDialog(null)} />}
       {dialog === 'assign' && (
-        <ActionDialog title={texts.assign.title} submit={texts.assign.submit} done={texts.assign.done}
+        <ActionDialog title={texts.assign.title} submit={texts.assign.submit} done={texts.assign.done} basis={slotsBasis(unassigned)}
           call={calls.assign(pieces, version.value)} onClose={() => setDialog(null)} onDone={() => setDialog(null)}>
           <p>{texts.assign.evenText(unassigned.length, known.length)}</p>
           {known.map(({ id }) => (
@@ -174,8 +174,8 @@ function GroupsCard() {
             <b>{group.slots}</b>
             <Bar part={group.slots} whole={most} color={groupColor(group.id)} />
             <span class="where muted small">
-              {[group.keys == null ? '' : `${format.count(group.keys)} ${texts.common.keys}`,
-                group.ops_per_second == null ? '' : `${format.count(group.ops_per_second)} ${texts.top.ops}`].filter(Boolean).join(' · ')}
+              {[[masterOf(group)?.keys, texts.common.keys] as const, [masterOf(group)?.ops_per_second, texts.top.ops] as const]
+                .filter(([value]) => value != null).map(([value, unit]) => `${format.count(value)} ${unit}`).join(' · ')}
             </span>
           </button>
         ))}

@@ -13,7 +13,7 @@ import { t } from '../i18n';
 import * as format from '../lib/format';
 import { SLOT_COUNT, formatRanges, parseSlots, toRanges } from '../lib/ranges';
 import { go, route, setParams } from '../router';
-import { activeMigrations, canChange, groupName, groups, may, slots, version } from '../state';
+import { activeMigrations, canChange, groupName, groups, masterOf, may, slots, slotsBasis, version } from '../state';
 import type { Slot } from '../types/model';
 
 const MODES: GridMode[] = ['owner', 'traffic', 'keys', 'bytes'];
@@ -152,6 +152,7 @@ export function SlotsView() {
           title={texts.assign.title}
           submit={texts.assign.submit}
           done={texts.assign.done}
+          basis={slotsBasis(selection)}
           call={calls.assign(toRanges(selection).map(({ from, to }) => ({ from, to, group_id: goal })), version.value)}
           onClose={() => setAssigning(false)}
           onDone={() => {
@@ -259,7 +260,7 @@ function Legend({ all, mode, onHover, onPick }: LegendProps) {
   const rows = [
     { id: null as number | null, name: texts.slots.unassigned, where: '' },
     ...(groups.value ?? []).map((group) => ({
-      id: group.id as number | null, name: group.name, where: group.servers.find(({ role }) => role === 'master')?.addr ?? '',
+      id: group.id as number | null, name: group.name, where: masterOf(group)?.addr ?? '',
     })),
   ].map((row) => {
     const own = all.filter(({ group }) => (group ?? null) === row.id);
