@@ -2,9 +2,9 @@
 # Builds pikaproxy and runs all its tests, on Debian 12 from nothing but this directory.
 # docs/testing.md says what each of them proves.
 #
-#   ./test.sh                    everything: some 15 minutes on two cores
-#   ./test.sh --quick            without the fuzzers
-#   ./test.sh --asan | --tsan    unit and integration tests, built with these sanitizers
+#   ./test.sh                    everything: some 25 minutes on two cores
+#   ./test.sh --quick            without the fuzzers, and without proof that broken builds are found out
+#   ./test.sh --asan | --tsan    unit, integration and consistency tests, built with these sanitizers
 #   ./test.sh --fuzz-seconds 60  how long each fuzzer runs (20)
 #
 # The last line is "N passed, N failed"; the exit code is 1 if anything failed. Complete output of
@@ -170,6 +170,33 @@ integration_tests() {
   count "${good:-0}" "${bad:-1}" integration
 }
 
+# summed NAME SECONDS COMMAND...: a program whose last line is "N passed, N failed".
+summed() {
+  local name=$1 summary status
+  say "$name"
+  step "$@"
+  status=$?
+  summary=$(tail -n 1 "$logs/$name.log" | sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p')
+  local good=${summary% *} bad=${summary#* }
+  [ "$status" -ne 0 ] && [ "${bad:-0}" -eq 0 ] && bad=1
+  count "${good:-0}" "${bad:-1}" "$name"
+}
+
+consistency_tests() {
+  local mover here=tests/consistency program=build/$preset/pikaproxy
+  summed consistency-checker 120 "$python" $here/checker_test.py
+  summed consistency-relay 120 "$python" $here/relay_test.py --pikaproxy "$program"
+  for mover in migrate copy copy-by-type; do
+    summed "consistency-$mover" 600 "${run_program[@]}" "$python" $here/run.py --pikaproxy "$program" \
+      --mover $mover --minutes 0.7
+  done
+  summed kill-steps 1200 "${run_program[@]}" "$python" $here/kill_steps_test.py --pikaproxy "$program" \
+    --points "build/$preset/tests/list_stop_points"
+  if [ "$preset" = dev ] && [ "$quick" = no ]; then
+    summed consistency-of-broken-builds 1500 "$python" $here/sabotage_test.py --pikaproxy "$program"
+  fi
+}
+
 launch_fuzzer() {
   local name=$1 seeds=tests/fuzz/corpus/${1#fuzz_}
   local found=build/fuzz/corpus/${1#fuzz_}
@@ -203,7 +230,7 @@ fuzzers() {
 
 # ---- What is tested ------------------------------------------------------------------------------
 
-packages=("${BUILD_PACKAGES[@]}" redis-server redis-tools nutcracker python3 procps)
+packages=("${BUILD_PACKAGES[@]}" redis-server redis-tools nutcracker python3 python3-hiredis procps)
 useful=()
 if [ "$preset" = dev ]; then
   packages+=(clang-format)
@@ -225,6 +252,7 @@ fi
 build "$preset" || finish
 unit_tests
 integration_tests
+consistency_tests
 check check-config 60 "${run_program[@]}" "build/$preset/pikaproxy" --check-config --config conf/pikaproxy.toml
 if [ "$preset" = dev ]; then
   mapfile -t sources < <(find common proxy dashboard tests -name '*.cc' -o -name '*.h' | sort)

@@ -1,16 +1,11 @@
 #include "proxy/dispatcher.h"
 
 #include <algorithm>
-#include <cassert>
-#include <charconv>
-#include <cstdlib>
 
 #include "common/ascii.h"
-#include "common/reply_framer.h"
 #include "common/resp.h"
 #include "common/slot.h"
 #include "proxy/local_commands.h"
-#include "proxy/script_cache.h"
 #include "proxy/worker.h"
 #include "proxy/worker_manager.h"
 

@@ -1,7 +1,9 @@
 // Requests whose slot is locked or migrating: into the SlotGate and out of it again.
 
+#include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "proxy/dispatcher.h"
 #include "proxy/mailbox.h"

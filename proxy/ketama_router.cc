@@ -226,7 +226,7 @@ Place KetamaRouter::place(std::string_view key) const noexcept {
     if (share == shares_.ends.size()) share = 0;
   }
   const GroupIndex group = shares_.owners[share];
-  return Place{group, group, group != kNoGroup};
+  return Place{group, group != kNoGroup, group};
 }
 
 }  // namespace pikaproxy

@@ -12,11 +12,11 @@ inline constexpr GroupIndex kNoGroup = 0xFFFF;
 // Where a key lives.
 struct Place {
   GroupIndex group = kNoGroup;  // kNoGroup: nobody serves this key (an unassigned slot).
-  uint32_t unit = 0;  // The slot, or the server on the ring: keys of one request that must
-                      // stay together need the same unit.
-  // Requests may go there without asking the slot gate. False also where `group` is kNoGroup, so
+  // Requests may go there without asking the slot gate. False also where nobody serves the key, so
   // that the usual request needs this one look.
   bool open = false;
+  uint32_t unit = 0;  // The slot, or the server on the ring: keys of one request that must
+                      // stay together need the same unit.
 };
 
 // Decides where a key goes. A Router is an immutable snapshot: a new topology is a new Router.

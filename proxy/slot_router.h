@@ -21,7 +21,7 @@ class SlotRouter : public Router {
   Place place(std::string_view key) const noexcept override {
     const SlotId slot = slot_of(key);
     const Owner owner = owners_[slot];
-    return Place{owner.group, slot, owner.open};
+    return Place{owner.group, owner.open, slot};
   }
 
  private:

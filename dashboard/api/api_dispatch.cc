@@ -170,7 +170,7 @@ HttpResponse make_response(const HttpRequest& http, ApiReply reply) {
   response.headers = std::move(reply.headers);
   response.content_type = "application/json";
   const std::string* wanted = http.header("if-none-match");
-  if (wanted != nullptr && http.method != "POST" && reply.status == 200) {
+  if (wanted != nullptr && (http.method == "GET" || http.method == "HEAD") && reply.status == 200) {
     for (const auto& [name, value] : response.headers) {
       if (name == "ETag" && value == *wanted) {
         response.status = 304;

@@ -15,6 +15,8 @@ struct Refusal {
 
 Result<nlohmann::json> parse_json_object(std::string_view text) {
   using Json = nlohmann::json;
+  // The parser takes a zero byte for the end and would not look at what follows.
+  if (text.find('\0') != std::string_view::npos) return Error{"The body holds a zero byte."};
   std::vector<std::set<std::string>> keys;  // Of the objects that are open.
   const auto look = [&keys](int depth, Json::parse_event_t event, Json& value) {
     switch (event) {

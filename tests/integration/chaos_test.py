@@ -3,8 +3,11 @@
 reloaded, and other clients come, go, are killed or send nonsense.
 
 Each key has one writer, which knows what it may read: the last value acknowledged or read, or one that was sent and
-whose outcome is unknown. (Such a request may be executed late: it can lie in the buffer of a server that hangs, while
-the proxy has given the connection up.) Everything else is a lost write, an old value or somebody else's reply.
+whose outcome is unknown. Such a request may be executed late: it can lie in the buffer of a server that hangs, while
+the proxy has given the connection up. But not after a later request for the key over the same client connection has
+been answered: the proxy has killed the connection that it gave up before that request was sent. (Another client
+connection may belong to another worker, which has connections to servers of its own.) Everything else is a lost write,
+an old value or somebody else's reply.
 
     chaos_test.py --pikaproxy build/dev/pikaproxy [--seed N] [names of tests]
 """
@@ -48,7 +51,8 @@ class Writer:
         self.stop = stop
         self.keys = ["w%d:%d" % (number, key) for key in range(KEYS_EACH)]
         self.known = dict.fromkeys(self.keys)
-        self.unknown = {key: set() for key in self.keys}
+        # What may become the value, with the number of the client connection that it was sent over.
+        self.unknown = {key: {} for key in self.keys}
         self.counter = 0
         self.requests = self.errors = self.connections = 0
 
@@ -90,7 +94,7 @@ class Writer:
 
     def note_unknown(self, step):
         for key, value in step[1].items():
-            self.unknown[key].add(value)
+            self.unknown[key][value] = self.connections
 
     def read_reply(self, reply, request, writes, reads):
         self.requests += 1
@@ -105,7 +109,9 @@ class Writer:
 
     def is_now(self, key, value):
         self.known[key] = value
-        self.unknown[key].discard(value)
+        # Later requests of a pipeline are not among the unknown yet.
+        self.unknown[key] = {one: connection for one, connection in self.unknown[key].items()
+                             if connection != self.connections and one != value}
 
     def may_be(self, key, value):
         return value == self.known[key] or value in self.unknown[key]

@@ -79,6 +79,17 @@ class RawClient {
     return read();
   }
 
+  // All that comes until it has the text, which is the end of what is returned.
+  std::string read_until(std::string_view text) {
+    size_t at = 0;
+    while ((at = received_.find(text)) == std::string::npos) {
+      if (!receive()) return std::exchange(received_, {});
+    }
+    std::string taken = received_.substr(0, at + text.size());
+    received_.erase(0, taken.size());
+    return taken;
+  }
+
   // All that comes until the server closes. A reset counts as closing.
   std::string read_to_end() {
     while (receive()) {
