@@ -189,6 +189,7 @@ function Frame() {
         {readOnly.value && <p class="banner"><Icon name="lock" />{texts.top.readOnlyBanner}</p>}
         {me.value?.role === 'viewer' && <p class="banner"><Icon name="lock" />{texts.top.viewer}</p>}
         <main id="content" tabIndex={-1}>
+          <h1 class="sr">{title}</h1>
           {loadProblem.value && <Card><ProblemBox error={loadProblem.value} /></Card>}
           {View ? <View /> : null}
         </main>

@@ -128,7 +128,7 @@ export const en = {
   groups: {
     title: 'Groups', add: 'Add group…', addTitle: 'Add a group', servers: 'Servers', serversHint: 'One host:port per line. They are asked first; the master is the one that says so.',
     username: 'User', password: 'Password', passwordHint: 'Of the servers. Kept by the server, never shown again.', weight: 'Weight', create: 'Add group', created: 'The group is there.',
-    none: 'There is no group yet.', noneHint: 'A group is a master with its replicas. Add the first one to begin.', master: 'master', replica: 'replica',
+    none: 'There is no group yet.', noneHint: 'A group is a master with its replicas; it owns slots.', master: 'master', replica: 'replica',
     lag: 'Lag', memory: 'Memory', keys: 'Keys', ops: 'Ops/s', engine: 'Engine', movers: 'Movers', address: 'Address', addServer: 'Add server…', addServerTitle: (group: string) => `Add a server to ${group}`,
     addServerText: 'It is made a replica of the master. What it holds now is lost.', removeServerTitle: (addr: string) => `Remove ${addr}`,
     removeServerText: 'The group forgets it. The server itself goes on running.', promote: 'Promote…', promoteTitle: (addr: string) => `Promote ${addr}`,

@@ -49,7 +49,7 @@ export function AuditView() {
       {rows?.length === 0 && <Empty text={actor || action ? texts.audit.noneFiltered : texts.audit.none} />}
       {rows && rows.length > 0 && (
         <Table caption={texts.audit.title} head={
-          <><th>{texts.audit.when}</th><th>{texts.audit.who}</th><th>{texts.audit.from}</th><th>{texts.audit.what}</th><th>{texts.audit.object}</th><th>{texts.audit.result}</th><th /></>
+          <><th>{texts.audit.when}</th><th>{texts.audit.who}</th><th>{texts.audit.from}</th><th>{texts.audit.what}</th><th>{texts.audit.object}</th><th>{texts.audit.result}</th><th><span class="sr">{texts.common.actions}</span></th></>
         }>
           {rows.map((row) => [
             <tr key={row.id}>

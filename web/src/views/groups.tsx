@@ -27,7 +27,7 @@ export function GroupsView() {
   );
   return (
     <div class="stack">
-      <div class="page-head"><h1>{texts.title}</h1><span class="spring" />{all.length > 0 && addButton}</div>
+      <div class="page-head"><span class="muted">{t().groups.noneHint}</span><span class="spring" />{all.length > 0 && addButton}</div>
       {all.length === 0 && <Card><Empty text={texts.none} hint={texts.noneHint}>{addButton}</Empty></Card>}
       {all.map((group) => <GroupCard key={group.id} group={group} onOpen={setOpen} />)}
       {open?.kind === 'add' && <AddGroupDialog onClose={close} />}
@@ -107,7 +107,7 @@ function GroupCard({ group, onOpen }: { group: Group; onOpen: (open: Open) => vo
       </p>
       <Table caption={`${group.name}: ${texts.groups.servers}`} head={
         <><th>{texts.groups.address}</th><th>{texts.common.role}</th><th>{texts.common.state}</th><th>{texts.groups.engine}</th>
-          <th class="num">{texts.groups.lag}</th><th>{texts.groups.memory}</th><th class="num">{texts.groups.keys}</th><th class="num">{texts.groups.ops}</th><th /></>
+          <th class="num">{texts.groups.lag}</th><th>{texts.groups.memory}</th><th class="num">{texts.groups.keys}</th><th class="num">{texts.groups.ops}</th><th><span class="sr">{texts.common.actions}</span></th></>
       }>
         {group.servers.map((server) => (
           <tr key={server.addr}>

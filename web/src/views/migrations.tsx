@@ -34,7 +34,7 @@ export function MigrationsView() {
         <Card title={texts.migrations.past}>
           <Table caption={texts.migrations.past} head={
             <><th>{texts.migrations.id}</th><th>{texts.common.state}</th><th class="num">{texts.common.slots}</th><th class="num">{texts.common.keys}</th>
-              <th class="num">{texts.common.data}</th><th>{texts.migrations.mover}</th><th>{texts.migrations.started}</th><th class="num">{texts.migrations.took}</th><th>{texts.common.by}</th><th /></>
+              <th class="num">{texts.common.data}</th><th>{texts.migrations.mover}</th><th>{texts.migrations.started}</th><th class="num">{texts.migrations.took}</th><th>{texts.common.by}</th><th><span class="sr">{texts.common.actions}</span></th></>
           }>
             {past.map((one) => [
               <tr key={one.id}>

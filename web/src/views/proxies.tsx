@@ -29,7 +29,7 @@ export function ProxiesView() {
         <Table caption={texts.proxies.title} head={
           <><th>{texts.common.name}</th><th>{texts.proxies.address}</th><th>{texts.common.state}</th><th>{texts.proxies.version}</th>
             <th class="num">{texts.proxies.lease}</th><th class="num">{texts.proxies.clients}</th><th class="num">{texts.proxies.ops}</th><th class="num">{texts.proxies.errors}</th>
-            <th class="num">p50</th><th class="num">p99</th><th class="num">{texts.proxies.memory}</th><th>{texts.proxies.release}</th><th class="num">{texts.proxies.uptime}</th><th /></>
+            <th class="num">p50</th><th class="num">p99</th><th class="num">{texts.proxies.memory}</th><th>{texts.proxies.release}</th><th class="num">{texts.proxies.uptime}</th><th><span class="sr">{texts.common.actions}</span></th></>
         }>
           {all.map((one) => (
             <tr key={one.id}>
@@ -107,7 +107,7 @@ function Clients({ proxy }: { proxy: Proxy }) {
       {list?.length === 0 && <Empty text={texts.proxies.noClients} />}
       {list && list.length > 0 && (
         <Table caption={texts.proxies.showClients} head={
-          <><th>ID</th><th>{texts.proxies.address}</th><th>{texts.proxies.clientName}</th><th>{texts.proxies.user}</th><th class="num">{texts.proxies.age}</th><th /></>
+          <><th>ID</th><th>{texts.proxies.address}</th><th>{texts.proxies.clientName}</th><th>{texts.proxies.user}</th><th class="num">{texts.proxies.age}</th><th><span class="sr">{texts.common.actions}</span></th></>
         }>
           {list.map((client) => (
             <tr key={client.id}>

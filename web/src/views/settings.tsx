@@ -27,7 +27,6 @@ function useList<T>(load: () => Promise<Page<T>>) {
 export function SettingsView() {
   return (
     <div class="stack">
-      <h1 class="sr">{t().settings.title}</h1>
       {may('getSettings') && <SettingsCard />}
       {may('listUsers') && <UsersCard />}
       {may('listTokens') && <TokensCard />}
@@ -46,7 +45,7 @@ function SettingsCard() {
       {!items && !error && <Loading />}
       {items?.length === 0 && <Empty text={texts.settings.none} />}
       {items && items.length > 0 && (
-        <Table caption={texts.settings.values} head={<><th>{texts.common.name}</th><th>{texts.settings.value}</th><th>{texts.settings.source}</th><th /></>}>
+        <Table caption={texts.settings.values} head={<><th>{texts.common.name}</th><th>{texts.settings.value}</th><th>{texts.settings.source}</th><th><span class="sr">{texts.common.actions}</span></th></>}>
           {items.map((one) => (
             <tr key={one.name}>
               <td><code>{one.name}</code>{one.description && <p class="muted small">{one.description}</p>}</td>
@@ -115,7 +114,7 @@ function UsersCard() {
       <ProblemBox error={error} />
       {!items && !error && <Loading />}
       {items && (
-        <Table caption={texts.settings.users} head={<><th>{texts.common.name}</th><th>{texts.common.role}</th><th>{texts.settings.lastLogin}</th><th /></>}>
+        <Table caption={texts.settings.users} head={<><th>{texts.common.name}</th><th>{texts.common.role}</th><th>{texts.settings.lastLogin}</th><th><span class="sr">{texts.common.actions}</span></th></>}>
           {items.map((user) => (
             <tr key={user.name}>
               <td class="break"><strong>{user.name}</strong>{user.name === me.value?.name && <span class="muted"> ({texts.settings.you})</span>}</td>
@@ -190,7 +189,7 @@ function TokensCard() {
       {items?.length === 0 && <Empty text={texts.settings.noTokens} />}
       {items && items.length > 0 && (
         <Table caption={texts.settings.tokens} head={
-          <><th>{texts.common.name}</th><th>{texts.common.role}</th><th>{texts.common.by}</th><th>{texts.settings.lastUsed}</th><th>{texts.settings.expires}</th><th /></>
+          <><th>{texts.common.name}</th><th>{texts.common.role}</th><th>{texts.common.by}</th><th>{texts.settings.lastUsed}</th><th>{texts.settings.expires}</th><th><span class="sr">{texts.common.actions}</span></th></>
         }>
           {items.map((token) => (
             <tr key={token.id}>

@@ -299,7 +299,7 @@ function RangeTable({ all, onSelect }: { all: Slot[]; onSelect: (next: Set<numbe
       <Table caption={texts.slots.table} head={
         <>
           <th>{texts.slots.from}</th><th>{texts.slots.until}</th><th class="num">{texts.slots.count}</th><th>{texts.slots.group}</th>
-          <th>{texts.common.state}</th><th class="num">{texts.common.keys}</th><th class="num">{texts.common.data}</th><th class="num">{texts.top.ops}</th><th />
+          <th>{texts.common.state}</th><th class="num">{texts.common.keys}</th><th class="num">{texts.common.data}</th><th class="num">{texts.top.ops}</th><th><span class="sr">{texts.common.actions}</span></th>
         </>
       }>
         {rows.map(({ from, to, first }) => {
