@@ -16,7 +16,7 @@ const OPERATIONS = [
   'updateGroup', 'deleteGroup', 'addServer', 'removeServer', 'replicateServer', 'promoteServer', 'assignSlots', 'createPlan',
   'createMigration', 'updateMigration', 'pauseMigration', 'resumeMigration', 'cancelMigration', 'retryMigration', 'listUsers',
   'listTokens', 'listBackups', 'createBackup', 'createUser', 'updateUser', 'deleteUser', 'createToken', 'deleteToken', 'updateSettings',
-  'resyncProxy', 'exportAudit',
+  'getClusterHealth', 'resyncProxy', 'exportAudit',
 ];
 
 const state = {
@@ -76,7 +76,7 @@ function stats() {
   const wave = Math.sin(Date.now() / 20_000);
   return {
     ops_per_second: 141_000 + 4000 * wave, errors_per_second: Math.max(0, 3 * wave), p50_us: 180 + 20 * wave, p99_us: 480 + 120 * wave,
-    clients: 1858, keys: state.slots.reduce((sum, { keys }) => sum + keys, 0), bytes: state.slots.reduce((sum, { bytes }) => sum + bytes, 0),
+    clients: 1858, memory_bytes: 12e9, keys: state.slots.reduce((sum, { keys }) => sum + keys, 0),
   };
 }
 
@@ -139,7 +139,7 @@ function makePlan(body) {
 }
 
 function startMigration(plan) {
-  const list = plan.moves.flatMap(({ list: slots, from, to }) => slots.map((slot) => ({ slot, from, to, state: 'pending', attempts: 0, last_error: null })));
+  const list = plan.moves.flatMap(({ list: slots, from, to }) => slots.map((slot) => ({ slot, from, to, step: 'pending', direction: 'forward' })));
   const migration = {
     id: state.nextId++, state: 'running', mover: 'migrate', progress: { done: 0, total: list.length, unit: 'slots', rate_per_second: 52_000, rate_unit: 'keys', eta_seconds: 60 },
     keys_moved: 0, bytes_moved: 0, keys_left_estimate: 100_000, current_slots: [], rate_limit_keys_per_second: null, rate_limit_bytes_per_second: null,
@@ -158,17 +158,17 @@ function work() {
     const touched = [];
     for (const entry of migration.list) {
       const slot = state.slots[entry.slot];
-      if (entry.state === 'migrating') {
+      if (entry.step === 'migrating') {
         Object.assign(slot, { state: 'normal', group: entry.to, target: null });
-        Object.assign(entry, { state: 'done', attempts: 1 });
+        entry.step = 'done';
         migration.progress.done++;
         migration.keys_moved += slot.keys;
         migration.bytes_moved += slot.bytes;
         touched.push(slot);
       }
     }
-    for (const entry of migration.list.filter((one) => one.state === 'pending').slice(0, migration.parallel_slots)) {
-      entry.state = 'migrating';
+    for (const entry of migration.list.filter((one) => one.step === 'pending').slice(0, migration.parallel_slots)) {
+      entry.step = 'migrating';
       Object.assign(state.slots[entry.slot], { state: 'migrating', target: entry.to });
       touched.push(state.slots[entry.slot]);
     }
@@ -176,7 +176,7 @@ function work() {
     if (migration.progress.done === migration.progress.total) {
       Object.assign(migration, { state: 'succeeded', ended_at: new Date().toISOString() });
     }
-    publish('slots', { slots: touched });
+    publish('slots', { topology_version: state.version, slots: touched });
     publish('migration', showMigration(migration));
   }
 }

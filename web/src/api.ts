@@ -101,7 +101,7 @@ export const api = {
   lookup: (key: string) =>
     get<{ slot: number; group: number | null; server?: string | null }>(query(at('slots', 'lookup'), { key })),
   migrations: () => list<Migration>(query(at('migrations'), { limit: 50 })),
-  migrationSlots: (id: Id) => list<MigrationSlot>(query(at('migrations', id, 'slots'), { limit: 1000 })),
+  migrationSlots: (id: Id) => list<MigrationSlot>(at('migrations', id, 'slots')),
   proxies: () => list<Proxy>(at('proxies')),
   proxyClients: (id: Id) => list<Client>(at('proxies', id, 'clients')),
   slowlog: (id: Id) => list<SlowCommand>(at('proxies', id, 'slowlog')),
@@ -161,8 +161,7 @@ export const calls = {
   assign: (ranges: { from: number; to: number; group_id: number }[], version: number) =>
     call('PUT', at('slots', 'assignment'), { ranges }, version),
   plan: (body: PlanRequest) => call('POST', at('plans'), body),
-  startPlan: (plan_id: Id, limits: Limits, version: number) =>
-    call('POST', at('migrations'), { plan_id, ...limits }, version),
+  startPlan: (plan_id: Id, limits: Limits) => call('POST', at('migrations'), { plan_id, ...limits }),
   setLimits: (id: Id, limits: Limits) => call('PATCH', at('migrations', id), limits),
   migration: (id: Id, action: 'pause' | 'resume' | 'retry') => call('POST', at('migrations', id, action)),
   cancelMigration: (id: Id, in_flight: 'rollback' | 'finish') =>

@@ -93,6 +93,10 @@ const loaders = {
   health: async () => void (health.value = (await api.health()).items),
 };
 export type Part = keyof typeof loaders;
+const NEEDS: Record<Part, string> = {
+  cluster: 'getCluster', groups: 'listGroups', slots: 'listSlots', migrations: 'listMigrations', proxies: 'listProxies',
+  health: 'getClusterHealth',
+};
 const ALL = Object.keys(loaders) as Part[];
 
 const wanted = new Set<Part>();
@@ -112,7 +116,7 @@ export function reload(...parts: Part[]): void {
 async function load(): Promise<void> {
   if (!me.value || isLoading) return;
   isLoading = true;
-  const parts = [...wanted];
+  const parts = [...wanted].filter((part) => may(NEEDS[part]));
   wanted.clear();
   // The version first: what is then shown is of this one or newer, so that a change made for it is
   // refused rather than made for something that nobody has seen.
@@ -173,6 +177,14 @@ function hear(message: StreamMessage): void {
         const merged = slots.value && mergeSlots(slots.value, data);
         if (merged) slots.value = merged;
         else reload('slots');
+        // The event has all slots that differ from the version before, so what is on screen is of
+        // this version, unless something else is on its way.
+        const { topology_version } = data;
+        if (merged && cluster.value && typeof topology_version === 'number' && !isLoading && !wanted.has('cluster')) {
+          cluster.value = { ...cluster.value, topology_version };
+        } else {
+          reload('cluster');
+        }
         break;
       }
       case 'migration': {

@@ -120,7 +120,7 @@ describe('plan', () => {
       { ranges: [{ from: 20, to: 20 }], from: 1, to: 2, keys: 1, bytes: 10 },
       { ranges: [{ from: 30, to: 31 }], from: 3, to: 2, keys: null },
     ],
-    before: [{ group_id: 1, slots: 20 }, { group_id: 3, slots: 4 }],
+    before: [{ group_id: 1, slots: 20, keys: 9, bytes: 90 }, { group_id: 3, slots: 4 }],
     after: [{ group_id: 1, slots: 9 }, { group_id: 2, slots: 13 }, { group_id: 3, slots: 2 }],
   };
   it('sums the moves of each pair of groups', () => {
@@ -128,6 +128,9 @@ describe('plan', () => {
       [1, 2, 11, 6, 60], [3, 2, 2, null, null],
     ]);
     assert.deepEqual(planTotals(plan), { slots: 13, keys: 6, bytes: 60 });
+  });
+  it('that nobody has counted for has no keys, rather than none', () => {
+    assert.deepEqual(planTotals({ ...plan, before: [{ group_id: 1, slots: 20, keys: 0 }] }), { slots: 13, keys: null, bytes: null });
   });
   it('shows groups that are only on one side', () => {
     assert.deepEqual(sharesOf(plan), [

@@ -78,7 +78,7 @@ export function PlanDialog({ start, onClose, onStarted }: PlanDialogProps) {
     setBusy(true);
     setError(null);
     try {
-      const migration = await run<Migration>(calls.startPlan(plan.id, limits, plan.topology_version));
+      const migration = await run<Migration>(calls.startPlan(plan.id, limits));
       toast(texts.plan.started);
       reload();
       onStarted(migration);
@@ -199,7 +199,7 @@ export function PlanDialog({ start, onClose, onStarted }: PlanDialogProps) {
         </div>
         <footer class="dialog-foot">
           {plan && !isOptions && !isEmpty && !isStale && isStrict && <TypeName key={plan.id} onMatch={setNameTyped} />}
-          <CopyCurl call={isOptions || !plan ? calls.plan(request()) : calls.startPlan(plan.id, limits, plan.topology_version)} />
+          <CopyCurl call={isOptions || !plan ? calls.plan(request()) : calls.startPlan(plan.id, limits)} />
           {plan && !isOptions && !isEmpty && (
             <a class="button quiet" download={`plan-${plan.id}.json`}
               href={`data:application/json;charset=utf-8,${encodeURIComponent(JSON.stringify(plan, null, 2))}`}>{texts.plan.json}</a>

@@ -66,7 +66,7 @@ export const en = {
   overview: {
     title: 'Overview', opsTitle: 'Operations per second', latencyTitle: 'Latency', errorsTitle: 'Errors per second',
     clientsTitle: 'Clients', kpiOps: 'operations/s', kpiP50: 'p50', kpiP99: 'p99', kpiClients: 'clients', kpiErrors: 'errors/s',
-    kpiKeys: 'keys', kpiData: 'data', slotsServed: 'slots served', chartSummary: (name: string, now: string, max: string) => `${name}, last hour: now ${now}, highest ${max}`,
+    kpiKeys: 'keys', kpiData: 'server memory', slotsServed: 'slots served', chartSummary: (name: string, now: string, max: string) => `${name}, last hour: now ${now}, highest ${max}`,
     noChart: 'Nothing has been measured yet.', outOfStep: 'Proxies out of step', allInStep: 'All proxies run the present topology.',
     lastHour: 'last hour', groups: 'Groups', recent: 'Recent changes', nothingYet: 'Nothing has been changed yet.',
   },
@@ -86,7 +86,7 @@ export const en = {
     unassigned: 'not assigned', target: 'Target group', move: 'Move…', assign: 'Assign…', legend: 'Groups',
     legendHint: 'Click selects the slots of a group', gridLabel: 'Slots 0 to 1023, 32 in a row',
     cell: (slot: number, what: string) => `slot ${slot}, ${what}`, states: { unassigned: 'not assigned', normal: 'served', locked: 'switching', migrating: 'moving' },
-    to: 'to', table: 'Ranges', from: 'From', until: 'To', count: 'Count', group: 'Group', noHeat: 'The server has no figures per slot for this yet.',
+    to: 'to', table: 'Ranges', from: 'From', until: 'To', count: 'Count', group: 'Group', noHeat: 'Nobody has counted this yet: a plan that balances by it does.',
     heatLow: 'little', heatHigh: 'much', selectRow: 'Select', noGroups: 'There is no group yet. Add one first.',
     mixed: 'The selection holds assigned and unassigned slots. Select only unassigned ones to assign them.',
     shown: (n: number) => `${n} slots`, holds: 'The selection holds', busy: 'Slots that are moving or switching are left out of a plan.',
@@ -115,7 +115,7 @@ export const en = {
     },
     pause: 'Pause', resume: 'Go on', cancel: 'Cancel…', retry: 'Try again', left: (time: string) => `${time} left`, slots: (done: number, total: number) => `${done} of ${total} slots`,
     keysMoved: (n: string) => `${n} keys moved`, keysLeft: (n: string) => `about ${n} left`, rate: 'Rate', rateKeys: 'Keys per second', rateBytes: 'Bytes per second', parallel: 'Slots at a time',
-    perSecond: (value: string) => `${value}/s`, mover: 'Mover', bySlot: 'Slots', attempts: 'Attempts', lastError: 'Last error', step: 'Step',
+    perSecond: (value: string) => `${value}/s`, mover: 'Mover', bySlot: 'Slots', direction: 'Direction', forward: 'there', back: 'back', step: 'Step',
     steps: {
       pending: 'waiting', preparing: 'switching', migrating: 'moving', finishing: 'finishing', done: 'done', cancelling: 'turning back', returning: 'going back', dropped: 'dropped',
     } as Record<string, string>,

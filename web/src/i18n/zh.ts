@@ -50,7 +50,7 @@ export const zh: Texts = {
   },
   health: { fine: '一切正常', fineHint: '所有检查均未发现问题。', problems: (n) => `${n} 个问题`, critical: '严重', warning: '警告', info: '提示' },
   overview: {
-    title: '总览', opsTitle: '每秒操作数', latencyTitle: '延迟', errorsTitle: '每秒错误数', clientsTitle: '客户端', kpiOps: '操作/秒', kpiP50: 'p50', kpiP99: 'p99', kpiClients: '客户端', kpiErrors: '错误/秒', kpiKeys: '键', kpiData: '数据', slotsServed: '已服务槽位',
+    title: '总览', opsTitle: '每秒操作数', latencyTitle: '延迟', errorsTitle: '每秒错误数', clientsTitle: '客户端', kpiOps: '操作/秒', kpiP50: 'p50', kpiP99: 'p99', kpiClients: '客户端', kpiErrors: '错误/秒', kpiKeys: '键', kpiData: '服务器内存', slotsServed: '已服务槽位',
     chartSummary: (name, now, max) => `${name}，最近一小时：当前 ${now}，最高 ${max}`, noChart: '尚无测量数据。', outOfStep: '未同步的代理', allInStep: '所有代理都运行当前拓扑。', lastHour: '最近一小时', groups: '分组', recent: '最近更改', nothingYet: '尚无更改。',
   },
   first: {
@@ -60,7 +60,7 @@ export const zh: Texts = {
   slots: {
     title: '槽位', owner: '归属', traffic: '流量', keys: '键数', bytes: '大小', mode: '颜色表示', rebalance: '自动均衡…', help: '拖拽或 Shift+方向键选择 · Ctrl 追加 · Enter 迁移 · Esc 清除', selected: (n) => `已选 ${n} 个`, clear: '清除', range: '槽位，例如 0-31,64', rangeWrong: '请写成 0-31,64 这样的形式（0 到 1023）。',
     lookup: '查找键所在的槽位', lookupGo: '查找', lookupResult: (slot, group) => `位于槽位 ${slot}，${group}`, unassigned: '未分配', target: '目标分组', move: '迁移…', assign: '分配…', legend: '分组', legendHint: '点击可选择该分组的槽位', gridLabel: '槽位 0 到 1023，每行 32 个', cell: (slot, what) => `槽位 ${slot}，${what}`,
-    states: { unassigned: '未分配', normal: '服务中', locked: '切换中', migrating: '迁移中' }, to: '至', table: '区间', from: '从', until: '到', count: '数量', group: '分组', noHeat: '服务器尚无此项的槽位数据。', heatLow: '少', heatHigh: '多', selectRow: '选择', noGroups: '还没有分组，请先添加。', mixed: '所选包含已分配和未分配的槽位。若要分配，请只选择未分配的槽位。', shown: (n) => `${n} 个槽位`, holds: '所选包含', busy: '正在迁移或切换的槽位不会进入计划。',
+    states: { unassigned: '未分配', normal: '服务中', locked: '切换中', migrating: '迁移中' }, to: '至', table: '区间', from: '从', until: '到', count: '数量', group: '分组', noHeat: '尚未统计：按此项均衡的计划会进行统计。', heatLow: '少', heatHigh: '多', selectRow: '选择', noGroups: '还没有分组，请先添加。', mixed: '所选包含已分配和未分配的槽位。若要分配，请只选择未分配的槽位。', shown: (n) => `${n} 个槽位`, holds: '所选包含', busy: '正在迁移或切换的槽位不会进入计划。',
   },
   assign: { title: '分配槽位', text: (n, group) => `把 ${n} 个未分配的槽位分给 ${group}。`, effect: '不移动任何键。所有代理获知后，客户端即可使用这些槽位。', done: '已分配。', submit: '分配', evenText: (n, groups) => `把 ${n} 个未分配的槽位平均分给 ${groups} 个分组。` },
   plan: {
@@ -70,7 +70,7 @@ export const zh: Texts = {
   },
   migrations: {
     title: '迁移', running: '进行中', past: '已结束', none: '还没有迁移过。', noneHint: '选择槽位后点“迁移”，或使用“自动均衡”。', noneRunning: '当前没有迁移。', states: { pending: '等待中', running: '进行中', paused: '已暂停', cancelling: '取消中', cancelled: '已取消', failed: '失败', succeeded: '完成' },
-    pause: '暂停', resume: '继续', cancel: '取消…', retry: '重试', left: (time) => `剩余 ${time}`, slots: (done, total) => `${done}/${total} 槽位`, keysMoved: (n) => `已迁移 ${n} 个键`, keysLeft: (n) => `约剩 ${n}`, rate: '速率', rateKeys: '每秒键数', rateBytes: '每秒字节', parallel: '并行槽位', perSecond: (value) => `${value}/秒`, mover: '迁移方式', bySlot: '槽位', attempts: '次数', lastError: '最近错误', step: '步骤',
+    pause: '暂停', resume: '继续', cancel: '取消…', retry: '重试', left: (time) => `剩余 ${time}`, slots: (done, total) => `${done}/${total} 槽位`, keysMoved: (n) => `已迁移 ${n} 个键`, keysLeft: (n) => `约剩 ${n}`, rate: '速率', rateKeys: '每秒键数', rateBytes: '每秒字节', parallel: '并行槽位', perSecond: (value) => `${value}/秒`, mover: '迁移方式', bySlot: '槽位', direction: '方向', forward: '前往', back: '返回', step: '步骤',
     steps: { pending: '等待', preparing: '切换', migrating: '迁移', finishing: '收尾', done: '完成', cancelling: '折返', returning: '返回', dropped: '放弃' },
     cancelTitle: (id) => `取消迁移 ${id}`, rollback: '迁回已迁移的数据', rollbackHint: '所有槽位回到原处，耗时与迁移到现在大致相同。', finish: '完成进行中的槽位后停止', finishHint: '已迁移的留在目标，其余不动。', pauseTitle: (id) => `暂停迁移 ${id}`, pauseText: '后台不再迁移键。客户端访问的键仍会迁移，因此进行中的槽位保持正确。', paused: '已暂停。', resumed: '已继续。', cancelled: '正在取消。', retried: '正在重试。', rateSet: '新速率已生效。', undo: '撤销',
     by: (who, when) => `${who}，${when}`, held: '被暂缓的请求', id: '迁移', took: '耗时', started: '开始', keep: '继续迁移', cancelSubmit: '取消迁移', problem: '问题',

@@ -4,7 +4,7 @@ import type { Cluster, Migration, Slot } from '../types/model';
 
 type Data = Record<string, unknown>;
 
-const STATS = ['ops_per_second', 'errors_per_second', 'p50_us', 'p99_us', 'clients', 'keys', 'bytes'] as const;
+const STATS = ['ops_per_second', 'errors_per_second', 'p50_us', 'p99_us', 'clients', 'keys'] as const;
 
 export function mergeStats(cluster: Cluster, data: Data): Cluster {
   const next = { ...cluster };

@@ -38,7 +38,9 @@ export function planTotals(plan: Plan): { slots: number; keys: number | null; by
     keys = add(keys, flow.keys);
     bytes = add(bytes, flow.bytes);
   }
-  return { slots, keys, bytes };
+  // Nobody has counted, where even all groups together have none.
+  const counted = (name: 'keys' | 'bytes') => plan.before.some((share) => (share[name] ?? 0) > 0);
+  return { slots, keys: counted('keys') ? keys : null, bytes: counted('bytes') ? bytes : null };
 }
 
 // Slots of each group before and after, by id.

@@ -1,6 +1,14 @@
 // What the API answers, as far as the page uses it. Fields that a server may not know are optional:
 // the page shows a dash for them.
 
+import type { AuditEntry, Settings, Token as ListedToken } from './openapi';
+
+export type { Backup, Me, Role, User } from './openapi';
+export type AuditRow = AuditEntry;
+export type Setting = Settings['settings'][number];
+// Its secret is there in the answer to its creation only.
+export type Token = ListedToken & { token?: string };
+
 export type Id = string | number;
 
 export type SlotState = 'unassigned' | 'normal' | 'locked' | 'migrating';
@@ -83,9 +91,8 @@ export interface MigrationSlot {
   slot: number;
   from: number;
   to: number;
-  state: string;
-  attempts?: number;
-  last_error?: string | null;
+  step: string;
+  direction?: string;
 }
 
 export interface Range {
@@ -140,15 +147,13 @@ export interface Cluster {
   leader?: string | null;
   slots: Partial<Record<SlotState, number>>;
   groups: number;
-  proxies: number;
-  proxies_in_sync?: number;
   ops_per_second?: number | null;
   errors_per_second?: number | null;
   p50_us?: number | null;
   p99_us?: number | null;
   clients?: number | null;
   keys?: number | null;
-  bytes?: number | null;
+  memory_bytes?: number | null;
   read_only?: boolean;
 }
 
@@ -168,64 +173,6 @@ export interface Proxy {
   memory_bytes?: number | null;
   version?: string;
   uptime_seconds?: number | null;
-}
-
-export type Role = 'viewer' | 'operator' | 'admin';
-
-export interface Me {
-  name: string;
-  role: Role;
-  permissions: string[];
-  csrf_token?: string;
-  must_change_password?: boolean;
-}
-
-export interface AuditRow {
-  id: number;
-  at: string;
-  actor: string;
-  peer?: string;
-  action: string;
-  object?: string;
-  reason?: string;
-  status?: number;
-  dry_run?: boolean;
-  before?: unknown;
-  after?: unknown;
-}
-
-export interface User {
-  name: string;
-  role: Role;
-  created_at?: string;
-  last_login_at?: string | null;
-}
-
-export interface Token {
-  id: Id;
-  name: string;
-  role: Role;
-  created_by?: string;
-  created_at?: string;
-  expires_at?: string | null;
-  last_used_at?: string | null;
-  token?: string;
-}
-
-export interface Backup {
-  id: Id;
-  file?: string;
-  bytes?: number;
-  created_by?: string;
-  created_at?: string;
-}
-
-export interface Setting {
-  name: string;
-  value: unknown;
-  source?: string;
-  default?: unknown;
-  description?: string;
 }
 
 export interface Client {

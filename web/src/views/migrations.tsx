@@ -120,18 +120,17 @@ function SlotList({ migration }: { migration: Migration }) {
   return (
     <Table caption={texts.migrations.bySlot} head={
       <><th>{texts.common.slots}</th><th>{texts.plan.from}</th><th>{texts.plan.to}</th><th>{texts.migrations.step}</th>
-        <th class="num">{texts.migrations.attempts}</th><th>{texts.migrations.lastError}</th></>
+        <th>{texts.migrations.direction}</th></>
     }>
       {gather(list).map((row) => (
         <tr key={row.first.slot}>
           <td><code>{row.first.slot === row.last ? row.last : `${row.first.slot}-${row.last}`}</code></td>
           <td><GroupTag id={row.first.from} /></td>
           <td><GroupTag id={row.first.to} /></td>
-          <td>{STEP_KIND[row.first.state]
-            ? <Pill kind={STEP_KIND[row.first.state] ?? 'work'}>{texts.migrations.steps[row.first.state] ?? row.first.state}</Pill>
-            : <Pill>{texts.migrations.steps[row.first.state] ?? row.first.state}</Pill>}</td>
-          <td class="num">{row.first.attempts ?? format.DASH}</td>
-          <td class="break">{row.first.last_error ?? ''}</td>
+          <td>{STEP_KIND[row.first.step]
+            ? <Pill kind={STEP_KIND[row.first.step] ?? 'work'}>{texts.migrations.steps[row.first.step] ?? row.first.step}</Pill>
+            : <Pill>{texts.migrations.steps[row.first.step] ?? row.first.step}</Pill>}</td>
+          <td>{row.first.direction === 'back' ? texts.migrations.back : texts.migrations.forward}</td>
         </tr>
       ))}
     </Table>
@@ -144,7 +143,7 @@ function gather(list: MigrationSlot[]): { first: MigrationSlot; last: number }[]
   for (const slot of [...list].sort((a, b) => a.slot - b.slot)) {
     const row = rows[rows.length - 1];
     if (row && row.last === slot.slot - 1 && row.first.from === slot.from && row.first.to === slot.to &&
-        row.first.state === slot.state && row.first.attempts === slot.attempts && row.first.last_error === slot.last_error) {
+        row.first.step === slot.step && row.first.direction === slot.direction) {
       row.last = slot.slot;
     } else {
       rows.push({ first: slot, last: slot.slot });

@@ -39,7 +39,7 @@ export function OverviewView() {
             <Meter value={format.count(now.clients)} label={texts.overview.kpiClients} />
             <Meter value={format.count(now.errors_per_second)} label={texts.overview.kpiErrors} />
             <Meter value={format.count(now.keys)} label={texts.overview.kpiKeys} />
-            <Meter value={format.bytes(now.bytes)} label={texts.overview.kpiData} />
+            <Meter value={format.bytes(now.memory_bytes)} label={texts.overview.kpiData} />
           </div>
           <div class="thirds">
             <ChartCard title={texts.overview.opsTitle} format={format.count}

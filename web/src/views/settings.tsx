@@ -222,7 +222,7 @@ function TokensCard() {
       )}
       {removed && (
         <ActionDialog title={texts.settings.removeTokenTitle(removed.name)} submit={texts.common.remove} danger done={texts.settings.removed}
-          call={calls.deleteToken(removed.id)} onClose={() => setRemoved(null)} onDone={() => {
+          call={calls.deleteToken(removed.id ?? 0)} onClose={() => setRemoved(null)} onDone={() => {
             setRemoved(null);
             void again();
           }}>
