@@ -120,6 +120,7 @@ void Worker::use_topology(std::shared_ptr<const Topology> topology) {
   backends_.install(*topology_);
   dispatcher_.gate().install(topology_->table);
   dispatcher_.gate().run();
+  dispatcher_.topology_changed();
 }
 
 void Worker::drain(std::function<void()> drained) {
@@ -175,6 +176,7 @@ void Worker::complete(Task* task, std::string_view piece) {
     if (--gathering.outstanding == 0) dispatcher_.gathered(gathering);
     return;
   }
+  if ((task->is_block || task->holds_client) && !dispatcher_.answered(task, piece)) return;
   count(*task);
   if (task->client == nullptr) {
     free(task);

@@ -76,8 +76,13 @@ class Worker {
   bool memory_full() const noexcept { return memory_full_; }
 
   // A client's request, parsed. `raw`: its bytes.
-  void dispatch(Client& client, RequestParser& parser, std::string_view raw) {
-    dispatcher_.dispatch(client, parser, raw);
+  // False: not before all earlier requests of the client have been answered.
+  bool dispatch(Client& client, RequestParser& parser, std::string_view raw) {
+    return dispatcher_.dispatch(client, parser, raw);
+  }
+  // The client's own connections to servers: it has gone, or begins anew.
+  void drop_connections(Client& client) {
+    if (client.watch != nullptr || client.wait != nullptr) dispatcher_.drop_connections(client);
   }
 
   // A backend's words about a task it has let go of: the reply's last bytes, all of them where none
