@@ -7,6 +7,7 @@ import { mergeMigration, mergeSlots, mergeStats } from './lib/events';
 import { pushSample, type History } from './lib/history';
 import { connectLive, type Live } from './lib/live';
 import type { StreamMessage } from './lib/stream';
+import { route } from './router';
 import type { Cluster, Group, Me, Migration, Problem, Proxy, Slot } from './types/model';
 
 // null: nobody. undefined: not known yet.
@@ -170,8 +171,10 @@ function hear(message: StreamMessage): void {
       case 'stats':
         if (cluster.value) cluster.value = mergeStats(cluster.value, data);
         history.value = pushSample(history.value, Math.floor(Date.now() / 1000), data, METRICS);
-        // The figures of groups, slots and proxies are not in the event.
-        if (++statsSeen % SLOW_EVERY === 0) reload('groups', 'proxies', 'slots');
+        // The figures of groups, proxies and slots are not in the event.
+        if (++statsSeen % SLOW_EVERY === 0 && !document.hidden) {
+          reload('groups', 'proxies', ...(route.peek().view === 'slots' ? ['slots' as const] : []));
+        }
         break;
       case 'slots': {
         const merged = slots.value && mergeSlots(slots.value, data);
