@@ -72,11 +72,17 @@ class Process {
       if (!listeners) return fail(kExitCannotBind, listeners.error());
       for (auto& listener : *listeners) listeners_.push_back(std::move(listener));
     }
-    if (config_.admin.enabled && config_.dashboard.enabled) {
-      auto dashboard = Dashboard::start(config_, manager_);
-      if (!dashboard) return fail(kExitCannotBind, dashboard.error());
-      dashboard_ = std::move(*dashboard);
+    if (Dashboard::is_wanted(config_)) {
+      auto started = Dashboard::start(config_, manager_, manager_);
+      if (const auto* failure = std::get_if<Dashboard::Failure>(&started)) {
+        return fail(failure->of_store ? kExitStoreError : kExitCannotBind, failure->message);
+      }
+      dashboard_ = std::move(std::get<std::unique_ptr<Dashboard>>(started));
+      manager_.set_mover(&dashboard_->mover());
     } else if (config_.admin.enabled) {
+      if (config_.dashboard.enabled) {
+        log_info("no dashboard: the configuration has the groups itself");
+      }
       auto admin = AdminServer::start(config_.admin, manager_);
       if (!admin) return fail(kExitCannotBind, admin.error());
       admin_ = std::move(*admin);

@@ -198,4 +198,49 @@ Json group_json(const ClusterTopology& topology, const ClusterGroup& group) {
           {"servers", std::move(servers)}};
 }
 
+Json difference_json(const ClusterTopology& before, const ClusterTopology& after) {
+  Json added = Json::array();
+  Json changed = Json::array();
+  Json removed = Json::array();
+  for (const auto& [id, group] : after.groups) {
+    const ClusterGroup* old = before.group(id);
+    if (old == nullptr) {
+      added.push_back(group_json(after, group));
+    } else if (*old != group) {
+      changed.push_back({{"id", id},
+                         {"before", group_json(before, *old)},
+                         {"after", group_json(after, group)},
+                         {"password_changed", old->password != group.password}});
+    }
+  }
+  for (const auto& [id, group] : before.groups) {
+    if (after.group(id) == nullptr) removed.push_back(group_json(before, group));
+  }
+  Json slots = Json::array();
+  const auto side = [](const ClusterSlot& slot) {
+    Json json = slot_json(0, slot);
+    json.erase("slot");
+    return json;
+  };
+  for (size_t slot = 0; slot < kSlotCount; ++slot) {
+    if (before.slots[slot] == after.slots[slot]) continue;
+    if (slot > 0 && before.slots[slot - 1] != after.slots[slot - 1] &&
+        before.slots[slot - 1] == before.slots[slot] &&
+        after.slots[slot - 1] == after.slots[slot]) {
+      slots.back()["to"] = slot;
+      continue;
+    }
+    slots.push_back({{"from", slot},
+                     {"to", slot},
+                     {"before", side(before.slots[slot])},
+                     {"after", side(after.slots[slot])}});
+  }
+  return {{"topology_version", {{"from", before.version}, {"to", after.version}}},
+          {"groups",
+           {{"added", std::move(added)},
+            {"changed", std::move(changed)},
+            {"removed", std::move(removed)}}},
+          {"slots", std::move(slots)}};
+}
+
 }  // namespace pikaproxy

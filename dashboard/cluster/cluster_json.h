@@ -27,4 +27,8 @@ nlohmann::json plan_json(const Plan& plan);
 // Without what its servers say about themselves.
 nlohmann::json group_json(const ClusterTopology& topology, const ClusterGroup& group);
 
+// What a change does: {topology_version: {from, to}, groups: {added, changed, removed}, slots:
+// [{from, to, before, after}]}. Of a changed password: that it has changed.
+nlohmann::json difference_json(const ClusterTopology& before, const ClusterTopology& after);
+
 }  // namespace pikaproxy

@@ -29,7 +29,8 @@ struct MigrationLive;
 struct ControllerOptions {
   using Milliseconds = std::chrono::milliseconds;
 
-  Milliseconds lock_timeout{1'000};      // For all proxies to acknowledge locked slots.
+  // For all proxies to acknowledge locked slots; asked each time.
+  std::function<Milliseconds()> lock_timeout = [] { return Milliseconds(1'000); };
   Milliseconds retry_pause_min{1'000};   // After a step that failed; doubled each time up to
   Milliseconds retry_pause_max{60'000};  // this.
   Milliseconds push_retry_pause{500};

@@ -599,7 +599,7 @@ bool MigrationRunner::lock_and_switch(const Slots& slots) {
   }
   clear_pause(kStoring);
   const uint64_t version = (*locked)->topology.version;
-  const auto timeout = controller_.options().lock_timeout;
+  const auto timeout = controller_.options().lock_timeout();
   const std::string missing = controller_.publisher_->wait(version, timeout);
   if (stopping()) return false;
   bool switched = false;
@@ -707,7 +707,7 @@ bool MigrationRunner::go_back(GroupPair way, const Slots& slots) {
     return false;
   }
   clear_pause(kStoring);
-  const auto timeout = controller_.options().lock_timeout;
+  const auto timeout = controller_.options().lock_timeout();
   const uint64_t version = (*locked)->topology.version;
   const std::string missing = controller_.publisher_->wait(version, timeout);
   if (stopping()) return false;

@@ -36,7 +36,7 @@ bool eventually(Condition condition) {
 ControllerOptions options() {
   using std::chrono::milliseconds;
   ControllerOptions options;
-  options.lock_timeout = milliseconds(50);
+  options.lock_timeout = [] { return milliseconds(50); };
   options.retry_pause_min = milliseconds(1);
   options.retry_pause_max = milliseconds(20);
   options.push_retry_pause = milliseconds(1);
