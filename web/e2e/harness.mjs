@@ -17,6 +17,10 @@ const BROWSER_FLAGS = [
   '--disable-component-update', '--disable-sync',
 ];
 const START_MS = 20_000;
+const WAIT_MS = 12_000;
+
+// What the tests change the first password to.
+export const ADMIN_PASSWORD = 'correct horse battery';
 
 export const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
 
@@ -140,7 +144,8 @@ export class Setup {
     await this.proxy.ended;
   }
 
-  get adminPassword() {
+  // The one that was made at the first start.
+  get firstPassword() {
     return readFileSync(join(this.directory, 'data', 'admin-password'), 'utf8').trim();
   }
 
@@ -152,7 +157,9 @@ export class Setup {
 
   // A browser of its own: nothing is shared with other contexts.
   async context(options = {}) {
-    return this.browser.newContext({ viewport: { width: 1366, height: 860 }, locale: 'en-GB', colorScheme: 'light', ...options });
+    const context = await this.browser.newContext({ viewport: { width: 1366, height: 860 }, locale: 'en-GB', colorScheme: 'light', ...options });
+    context.setDefaultTimeout(WAIT_MS);
+    return context;
   }
 
   async page(context, path = '/') {
@@ -169,7 +176,7 @@ export class Setup {
     return page;
   }
 
-  async logIn(page, name = 'admin', password = this.adminPassword) {
+  async logIn(page, name = 'admin', password = ADMIN_PASSWORD) {
     await page.fill('input[name=username]', name);
     await page.fill('input[name=password]', password);
     await page.click('button[type=submit]');

@@ -190,7 +190,7 @@ function Frame() {
         {me.value?.role === 'viewer' && <p class="banner"><Icon name="lock" />{texts.top.viewer}</p>}
         <main id="content" tabIndex={-1}>
           <h1 class="sr">{title}</h1>
-          {loadProblem.value && <Card><ProblemBox error={loadProblem.value} /></Card>}
+          {loadProblem.value && liveState.value === 'live' && <Card><ProblemBox error={loadProblem.value} /></Card>}
           {View ? <View /> : null}
         </main>
       </div>

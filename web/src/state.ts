@@ -128,6 +128,7 @@ async function load(): Promise<void> {
     ...(await Promise.allSettled(rest.map((part) => loaders[part]()))),
   ];
   isLoading = false;
+  if (results.length > 0 && results.every(({ status }) => status === 'fulfilled')) now.value = heardAt.value = Date.now();
   const failed = results.find((result) => result.status === 'rejected');
   loadProblem.value = failed?.reason instanceof ApiError ? failed.reason : null;
   if (wanted.size > 0) reload(...wanted);
@@ -234,6 +235,18 @@ function leave(): void {
   clearInterval(ticker);
 }
 
+// Where events are held up on their way, or nothing happens, the page asks.
+const QUIET_MS = 2500;
+let askedAt = 0;
+
+function tick(): void {
+  now.value = Date.now();
+  if (document.hidden || now.value - Math.max(heardAt.value, askedAt) < QUIET_MS) return;
+  askedAt = now.value;
+  if (connected.value) reload('cluster');
+  else reload();
+}
+
 function enter(user: Me): void {
   me.value = user;
   localStorage.setItem(KEY, 'open');
@@ -243,7 +256,7 @@ function enter(user: Me): void {
   live = connectLive(hear);
   live.again();
   clearInterval(ticker);
-  ticker = setInterval(() => (now.value = Date.now()), 1000);
+  ticker = setInterval(tick, 1000);
   reload();
   void loadHistory();
 }

@@ -113,12 +113,11 @@ export function GroupTag({ id }: { id: number | null | undefined }) {
 
 export function Field({ label, hint, error, children }: { label: string; hint?: string | undefined; error?: string | undefined; children: ComponentChildren }) {
   return (
-    <label class="field">
-      <span class="field-label">{label}</span>
-      {children}
+    <div class="field">
+      <label><span class="field-label">{label}</span>{children}</label>
       {hint && <span class="field-hint">{hint}</span>}
       {error && <span class="field-error" role="alert">{error}</span>}
-    </label>
+    </div>
   );
 }
 
