@@ -57,6 +57,10 @@ Dashboard::~Dashboard() {
   stop();
 }
 
+bool Dashboard::wait_for_table(std::chrono::milliseconds timeout) const {
+  return controller_->publisher().wait(controller_->state()->topology.version, timeout).empty();
+}
+
 void Dashboard::stop() {
   if (api_ != nullptr) api_->stop();
   if (watch_ != nullptr) watch_->stop();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <variant>
@@ -43,6 +44,8 @@ class Dashboard {
   // Whom proxies ask to move keys; lives as long as the dashboard.
   KeyMover& mover() noexcept { return controller_->mover(); }
   uint16_t port() const noexcept { return api_->port(); }
+  // Waits until the proxy runs the table that the store has; false if it takes longer.
+  bool wait_for_table(std::chrono::milliseconds timeout) const;
   // Bounded in time; more than once is harmless.
   void stop();
 

@@ -26,6 +26,7 @@ namespace pikaproxy {
 namespace {
 
 // Descriptors beside those of clients: listeners, servers, the admin port, log, libraries.
+constexpr std::chrono::milliseconds kFirstTableTimeout(2'000);
 constexpr rlim_t kOtherDescriptors = 4096;
 constexpr auto kTrimInterval = std::chrono::seconds(2);
 int fail(ExitCode code, const std::string& message) {
@@ -88,6 +89,11 @@ class Process {
       admin_ = std::move(*admin);
     }
     manager_.start();
+    // Before clients come: without a table they would be told that no slot is served. A server that
+    // keeps the table from coming into force altogether must not keep them out for long, though.
+    if (dashboard_ != nullptr && !dashboard_->wait_for_table(kFirstTableTimeout)) {
+      log_warn("clients are accepted before the slot table is wholly in force");
+    }
     for (auto& listener : listeners_) listener->start();
     wait_for_signal();
     trim();  // The first look is at a process that has done nothing yet.

@@ -1,5 +1,6 @@
 #include "dashboard/cluster/cluster_api.h"
 
+#include <cctype>
 #include <iterator>
 #include <utility>
 
@@ -16,6 +17,14 @@ using Report = ServerWatch::Report;
 
 // How long an answer waits for proxies to have a change in force.
 constexpr std::chrono::milliseconds kInForceTimeout{1'000};
+
+// With a capital and a full stop; refusals are parts of sentences in logs, too.
+std::string sentence(std::string text) {
+  if (text.empty()) return text;
+  text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  if (text.back() != '.' && text.back() != ')') text += '.';
+  return text;
+}
 
 struct Problem {
   std::string check;
@@ -170,7 +179,7 @@ ApiResult get_health(const ClusterParts& parts) {
 ApiProblem problem_of(const Refusal& refusal, uint64_t current_version) {
   ApiProblem problem;
   problem.code = refusal.code;
-  problem.detail = refusal.message;
+  problem.detail = sentence(refusal.message);
   switch (refusal.kind) {
     case Refusal::Kind::kNotFound:
       // What the path names is not there; a field that names nothing is a bad field.
@@ -192,7 +201,7 @@ ApiProblem problem_of(const Refusal& refusal, uint64_t current_version) {
       break;
   }
   if (!refusal.pointer.empty()) {
-    problem.errors.push_back({refusal.pointer, refusal.code, refusal.message});
+    problem.errors.push_back({refusal.pointer, refusal.code, problem.detail});
   }
   return problem;
 }

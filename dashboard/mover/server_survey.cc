@@ -10,6 +10,7 @@
 #include "common/slot.h"
 #include "common/text.h"
 #include "dashboard/mover/client_list.h"
+#include "dashboard/mover/dump_format.h"
 #include "dashboard/mover/key_scan.h"
 #include "dashboard/mover/server_link.h"
 
@@ -156,6 +157,7 @@ void read_replication(const ServerInfo& info, ServerFacts& facts) {
       facts.replicas.push_back(host_port(field_of(value, "ip"), field_of(value, "port")));
     }
   }
+  facts.replication_id = info.get("master_replid");
   // Pika: db0:binlog_offset=2 51300980,safety_purge=none
   const std::string_view binlog = field_of(info.get("db0"), "binlog_offset");
   const size_t space = binlog.find(' ');
@@ -183,10 +185,8 @@ std::string_view mover_name(MoverKind kind) noexcept {
   return "copy";
 }
 
-Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout) {
-  auto link = ServerLink::connect(server, std::string(kSurveyName), timeout);
-  if (!link) return Error{link.error()};
-  const auto info = ServerInfo::ask(**link, timeout);
+Result<ServerFacts> ask_server_again(ServerLink& link, milliseconds timeout) {
+  const auto info = ServerInfo::ask(link, timeout);
   if (!info) return Error{info.error()};
   ServerFacts facts;
   const bool is_pika = info->is_pika();
@@ -206,13 +206,14 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
   read_replication(*info, facts);
   facts.memory_bytes = info->number("used_memory");
   facts.memory_max_bytes = info->number("maxmemory");
+  facts.memory_policy = info->get("maxmemory_policy");
   facts.ops_per_second = info->number("instantaneous_ops_per_sec");
   facts.clients = info->number("connected_clients");
   facts.uptime_seconds = info->number("uptime_in_seconds");
   facts.loading = info->number("loading") != 0;
   if (is_pika) {
     // It counts keys only when told to, and then keeps the number: "db0 Strings_keys=3, ...".
-    const Reply size = (*link)->call({"DBSIZE"}, timeout);
+    const Reply size = link.call({"DBSIZE"}, timeout);
     if (size.kind == Reply::Kind::kInteger) facts.keys = static_cast<uint64_t>(size.integer);
   } else {
     for (const auto& [name, value] : info->lines()) {
@@ -223,6 +224,16 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
       facts.keys += count;
     }
   }
+  if (link.is_broken()) return Error{link.error()};
+  return facts;
+}
+
+Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout) {
+  auto link = ServerLink::connect(server, std::string(kSurveyName), timeout);
+  if (!link) return Error{link.error()};
+  auto asked = ask_server_again(**link, timeout);
+  if (!asked) return asked;
+  ServerFacts& facts = *asked;
   // Pika dies of some slot commands that lack their arguments; it does not get those.
   facts.has_migrate = has_command(**link, {"MIGRATE", "", "x", "", "x", "x"}, timeout);
   facts.has_dump_restore =
@@ -232,9 +243,39 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
   facts.has_slots_commands = has_command(**link, {"SLOTSRESTORE"}, timeout) &&
                              has_command(**link, {"SLOTSMGRTTAGONE"}, timeout);
   if (facts.has_slots_commands && facts.engine == "redis") facts.engine = "codis-server";
+  facts.asks_password = !server.password.empty();
+  if (facts.has_migrate) {
+    // Options come first, so an older server stops there; a newer one at the numbers.
+    const Reply reply =
+        (*link)->call({"MIGRATE", "", "x", "", "x", "x", "AUTH", "x", "KEYS", "x"}, timeout);
+    facts.has_migrate_auth = reply.text.find("syntax") == std::string::npos;
+  }
+  if (facts.has_dump_restore) facts.dump_versions = dump_versions(**link, timeout);
   if ((*link)->is_broken()) return Error{(*link)->error()};
-  return facts;
+  return asked;
 }
+
+namespace {
+
+bool reads_dumps_of(const ServerFacts& target, const ServerFacts& source) {
+  // What could not be told is tried, and the job says what was refused.
+  if (source.dump_versions.empty() || target.dump_versions.empty()) return true;
+  return std::binary_search(target.dump_versions.begin(), target.dump_versions.end(),
+                            source.dump_versions.back());
+}
+
+bool can_migrate(const ServerFacts& source, const ServerFacts& target) {
+  return source.has_migrate && target.has_dump_restore &&
+         (source.has_migrate_auth || !target.asks_password) && reads_dumps_of(target, source);
+}
+
+// codis-server logs in at the target with its own password, which may be another.
+bool can_move_slots(const ServerFacts& source, const ServerFacts& target) {
+  return source.has_slots_commands && target.has_slots_commands && !source.asks_password &&
+         !target.asks_password;
+}
+
+}  // namespace
 
 Result<MoverKind> choose_mover(const ServerFacts& source, const ServerFacts& target) {
   if (!source.is_master) {
@@ -245,8 +286,8 @@ Result<MoverKind> choose_mover(const ServerFacts& source, const ServerFacts& tar
     return Error{"The target is a replica of " + target.master_addr +
                  ", and keys move only between masters: make it a master, or name its master."};
   }
-  if (source.has_migrate && target.has_dump_restore) return MoverKind::kMigrate;
-  if (source.has_slots_commands && target.has_slots_commands) return MoverKind::kSlots;
+  if (can_migrate(source, target)) return MoverKind::kMigrate;
+  if (can_move_slots(source, target)) return MoverKind::kSlots;
   return MoverKind::kCopy;
 }
 
@@ -318,6 +359,14 @@ Result<bool> replicate(const ServerAccess& server, const Address* master, millis
   if (master && master->is_unix()) {
     return Error{"A server cannot replicate from " + master->to_string() +
                  ": give its master a TCP address."};
+  }
+  if (master && !server.password.empty()) {
+    // Servers of a group have one password, and a replica needs its master's. One that refuses to
+    // be configured has it in its file, or its link stays down, which health tells.
+    (*link)->call({"CONFIG", "SET", "masterauth", server.password}, timeout);
+    if (!server.user.empty()) {
+      (*link)->call({"CONFIG", "SET", "masteruser", server.user}, timeout);
+    }
   }
   Args args = {"REPLICAOF", "NO", "ONE"};
   if (master) args = {"REPLICAOF", master->host, std::to_string(master->port)};

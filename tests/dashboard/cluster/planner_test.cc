@@ -29,9 +29,8 @@ ClusterState state_of(const std::vector<uint32_t>& weights, const std::vector<ui
 }
 
 size_t moved_slots(const Plan& plan) {
-  return std::accumulate(
-      plan.moves.begin(), plan.moves.end(), size_t{0},
-      [](size_t sum, const PlanMove& move) { return sum + move.slots.size(); });
+  return std::accumulate(plan.moves.begin(), plan.moves.end(), size_t{0},
+                         [](size_t sum, const PlanMove& move) { return sum + move.slots.size(); });
 }
 
 // Fewest moves to any placement in which each group has its share by weight, rounded up or down.
@@ -64,7 +63,8 @@ size_t fewest_moves(const std::vector<uint32_t>& weights, const std::vector<uint
 // Moves leave from who has the slot, name each slot once, and lead to what "after" says.
 void check_plan(const ClusterState& state, const Plan& plan) {
   std::vector<uint32_t> owners(kSlotCount);
-  for (size_t slot = 0; slot < kSlotCount; ++slot) owners[slot] = state.topology.slots[slot].owner();
+  for (size_t slot = 0; slot < kSlotCount; ++slot)
+    owners[slot] = state.topology.slots[slot].owner();
   std::vector<bool> seen(kSlotCount);
   for (const PlanMove& move : plan.moves) {
     CHECK(move.from != move.to);
@@ -162,8 +162,9 @@ TEST_SUITE("dashboard/cluster/planner") {
       check_plan(state, *plan);
       CHECK(plan->after.at(2).slots == 0);
       CHECK(plan->after.at(4).slots == 0);
-      CHECK(moved_slots(*plan) == static_cast<size_t>(std::count(owners.begin(), owners.end(), 2U) +
-                                                      std::count(owners.begin(), owners.end(), 4U)));
+      CHECK(moved_slots(*plan) ==
+            static_cast<size_t>(std::count(owners.begin(), owners.end(), 2U) +
+                                std::count(owners.begin(), owners.end(), 4U)));
     }
   }
 
@@ -199,7 +200,8 @@ TEST_SUITE("dashboard/cluster/planner") {
       REQUIRE(plan.ok());
       check_plan(state, *plan);
       CHECK(spread(plan->after) <= spread(plan->before));
-      CHECK(spread(plan->after) <= static_cast<double>(largest) + 0.05 * static_cast<double>(total));
+      CHECK(spread(plan->after) <=
+            static_cast<double>(largest) + 0.05 * static_cast<double>(total));
       CHECK(moved_slots(*plan) < kSlotCount);
     }
   }

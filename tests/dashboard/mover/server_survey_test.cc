@@ -27,6 +27,8 @@ TEST_SUITE("dashboard/mover/server_survey") {
     CHECK(facts->memory_max_bytes == 100u << 20);
     CHECK(facts->clients >= 2);
     CHECK(facts->has_migrate);
+    CHECK(facts->has_migrate_auth);
+    CHECK(facts->asks_password);
     CHECK(facts->has_dump_restore);
     CHECK_FALSE(facts->has_slots_commands);
     CHECK(*choose_mover(*facts, *facts) == MoverKind::kMigrate);
