@@ -16,7 +16,7 @@ const OPERATIONS = [
   'updateGroup', 'deleteGroup', 'addServer', 'removeServer', 'replicateServer', 'promoteServer', 'assignSlots', 'createPlan',
   'createMigration', 'updateMigration', 'pauseMigration', 'resumeMigration', 'cancelMigration', 'retryMigration', 'listUsers',
   'listTokens', 'listBackups', 'createBackup', 'createUser', 'updateUser', 'deleteUser', 'createToken', 'deleteToken', 'updateSettings',
-  'getClusterHealth', 'resyncProxy', 'exportAudit',
+  'getHealth', 'getSeries', 'resyncProxy', 'exportAudit',
 ];
 
 const state = {
@@ -233,15 +233,14 @@ const ROUTES = [
     return showMigration(migration);
   }]),
   ['GET', '/proxies', () => ({ proxies: [0, 1, 2].map((at) => ({
-    id: `p${at + 1}`, name: `proxy-${at + 1}`, addr: `10.0.0.${at + 1}:19000`, admin_url: at ? `http://10.0.0.${at + 1}:19001` : null, state: 'online',
+    id: `p${at + 1}`, name: `proxy-${at + 1}`, addr: `10.0.0.${at + 1}:19000`, admin_url: at ? `http://10.0.0.${at + 1}:19001` : null, state: 'ready', problem: null,
     topology_version: at === 2 ? state.version - 1 : state.version, lease_left_seconds: at ? 8 : null, clients: 620, ops_per_second: 47_000,
     errors_per_second: 0, p50_us: 180, p99_us: 470, memory_bytes: 9.1e7, version: '0.1.0', uptime_seconds: (Date.now() - state.startedAt) / 1000,
   })) })],
   ['GET', '/stats/series', (_, __, query) => {
-    const from = Number(query.get('from'));
-    const times = Array.from({ length: 360 }, (_, at) => from + at * 10);
+    const from = Date.now() - 3_600_000;
     const base = { ops_per_second: 141_000, errors_per_second: 2, p50_us: 180, p99_us: 480, clients: 1858 }[query.get('metric')] ?? 0;
-    return { times, values: times.map((time) => base * (1 + 0.05 * Math.sin(time / 200) + 0.02 * Math.sin(time / 17))) };
+    return { metric: query.get('metric'), from: new Date(from).toISOString(), step_seconds: 1, values: Array.from({ length: 3600 }, (_, at) => base * (1 + 0.05 * Math.sin(at / 200) + 0.02 * Math.sin(at / 17))) };
   }],
   ['GET', '/audit', () => ({ entries: state.audit, next_cursor: null })],
   ['GET', '/settings', () => ({ settings: [{ name: 'migration.parallel_slots', value: 128, source: 'default' }] })],

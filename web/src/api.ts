@@ -2,9 +2,11 @@
 
 import type { Call } from './lib/curl';
 import { randomId } from './lib/random';
+import { thin } from './lib/history';
+import type { Series } from './types/openapi';
 import type {
-  AuditRow, Backup, Client, Cluster, Group, Id, Me, Migration, MigrationSlot, Problem, ProblemDetails, Proxy,
-  Role, Series, Setting, Slot, SlowCommand, Token, User,
+  AuditRow, Backup, Check, Cluster, Group, Me, Migration, MigrationSlot, ProblemDetails, Proxy, ProxyClient, Role, Samples, Setting,
+  Slot, SlotLookup, SlowRequest, Token, User,
 } from './types/model';
 
 const BASE = '/api/v1';
@@ -81,7 +83,8 @@ export interface Page<T> {
 
 // Lists come under the name of what they hold, {"groups": [...], "next_cursor": null}.
 async function list<T>(path: string): Promise<Page<T>> {
-  const body = await get<Record<string, unknown>>(path);
+  const body = await get<Record<string, unknown> | T[]>(path);
+  if (Array.isArray(body)) return { items: body, next_cursor: null };
   const items = Object.values(body).find(Array.isArray) as T[] | undefined;
   return { items: items ?? [], next_cursor: (body.next_cursor as string | null | undefined) ?? null };
 }
@@ -95,18 +98,21 @@ export const api = {
     return me;
   },
   cluster: () => get<Cluster>(at('cluster')),
-  health: () => list<Problem>(at('cluster', 'health')),
+  health: () => list<Check>(at('cluster', 'health')),
   groups: () => list<Group>(query(at('groups'), { limit: 1000 })),
   slots: () => list<Slot>(at('slots')),
-  lookup: (key: string) =>
-    get<{ slot: number; group: number | null; server?: string | null }>(query(at('slots', 'lookup'), { key })),
+  lookup: (key: string) => get<SlotLookup>(query(at('slots', 'lookup'), { key })),
   migrations: () => list<Migration>(query(at('migrations'), { limit: 50 })),
-  migrationSlots: (id: Id) => list<MigrationSlot>(at('migrations', id, 'slots')),
+  migrationSlots: (id: number) => list<MigrationSlot>(at('migrations', id, 'slots')),
   proxies: () => list<Proxy>(at('proxies')),
-  proxyClients: (id: Id) => list<Client>(at('proxies', id, 'clients')),
-  slowlog: (id: Id) => list<SlowCommand>(at('proxies', id, 'slowlog')),
-  series: (metric: string, fromSeconds: number, stepSeconds: number) =>
-    get<Series>(query(at('stats', 'series'), { metric, from: fromSeconds, step: stepSeconds })),
+  proxyClients: (id: string) => list<ProxyClient>(at('proxies', id, 'clients')),
+  slowlog: (id: string) => list<SlowRequest>(at('proxies', id, 'slowlog')),
+  // The last hour, with a value for each 10 s.
+  series: async (metric: string): Promise<Samples> => {
+    const { from, step_seconds, values } = await get<Series>(query(at('stats', 'series'), { metric, step: 1 }));
+    const first = Date.parse(from) / 1000;
+    return thin({ times: values.map((_, index) => first + index * step_seconds), values }, 10);
+  },
   audit: (filter: Record<string, string | undefined>, cursor?: string) =>
     list<AuditRow>(query(at('audit'), { ...filter, cursor, limit: 100 })),
   settings: () => list<Setting>(at('settings')),
@@ -161,20 +167,20 @@ export const calls = {
   assign: (ranges: { from: number; to: number; group_id: number }[], version: number) =>
     call('PUT', at('slots', 'assignment'), { ranges }, version),
   plan: (body: PlanRequest) => call('POST', at('plans'), body),
-  startPlan: (plan_id: Id, limits: Limits) => call('POST', at('migrations'), { plan_id, ...limits }),
-  setLimits: (id: Id, limits: Limits) => call('PATCH', at('migrations', id), limits),
-  migration: (id: Id, action: 'pause' | 'resume' | 'retry') => call('POST', at('migrations', id, action)),
-  cancelMigration: (id: Id, in_flight: 'rollback' | 'finish') =>
+  startPlan: (plan_id: number, limits: Limits) => call('POST', at('migrations'), { plan_id, ...limits }),
+  setLimits: (id: number, limits: Limits) => call('PATCH', at('migrations', id), limits),
+  migration: (id: number, action: 'pause' | 'resume' | 'retry') => call('POST', at('migrations', id, action)),
+  cancelMigration: (id: number, in_flight: 'rollback' | 'finish') =>
     call('POST', at('migrations', id, 'cancel'), { in_flight }),
-  removeProxy: (id: Id) => call('DELETE', at('proxies', id)),
-  proxyAction: (id: Id, action: 'drain' | 'resync') => call('POST', at('proxies', id, action)),
-  killClient: (id: Id, client: Id) => call('DELETE', at('proxies', id, 'clients', client)),
+  removeProxy: (id: string) => call('DELETE', at('proxies', id)),
+  proxyAction: (id: string, action: 'drain' | 'resync') => call('POST', at('proxies', id, action)),
+  killClient: (id: string, client: number) => call('DELETE', at('proxies', id, 'clients', client)),
   patchSettings: (changes: Record<string, unknown>) => call('PATCH', at('settings'), changes),
   createUser: (body: { name: string; role: Role; password: string }) => call('POST', at('users'), body),
   patchUser: (name: string, body: { role?: Role; password?: string }) => call('PATCH', at('users', name), body),
   deleteUser: (name: string) => call('DELETE', at('users', name)),
   createToken: (body: { name: string; role: Role }) => call('POST', at('tokens'), body),
-  deleteToken: (id: Id) => call('DELETE', at('tokens', id)),
+  deleteToken: (id: number) => call('DELETE', at('tokens', id)),
   createBackup: () => call('POST', at('backups')),
 };
 

@@ -55,7 +55,7 @@ function Figures() {
   return (
     <>
       <span class="figure"><b>{format.count(now.ops_per_second)}</b> {texts.top.ops}</span>
-      <span class="figure"><b>{format.latency(now.p99_us)}</b> {texts.top.p99}</span>
+      <span class="figure"><b>{format.latency(now.p99_us || null)}</b> {texts.top.p99}</span>
       <span class="figure"><b>{format.count(now.clients)}</b> {texts.top.clients}</span>
       {known && <span class="figure"><b>{inStep}/{known.length}</b> {texts.nav.proxies} {texts.proxies.inStep}</span>}
     </>
@@ -159,7 +159,7 @@ function Frame() {
     document.title = [title, name, 'pikaproxy'].filter(Boolean).join(' · ');
   }, [title, name]);
   const count = activeMigrations.value.length;
-  const problems = (health.value ?? []).filter(({ status }) => status !== 'ok' && status !== 'passing').length;
+  const problems = (health.value ?? []).filter(({ status }) => status !== 'ok').length;
   return (
     <div class={`frame ${liveState.value === 'live' ? '' : 'is-stale'}`}>
       <a class="skip" href="#content" onClick={(event) => {

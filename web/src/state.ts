@@ -3,12 +3,12 @@
 import { batch, computed, signal } from '@preact/signals';
 
 import { api, ApiError, calls, login as apiLogin, run, whenSessionEnds } from './api';
-import { mergeMigration, mergeSlots, mergeStats } from './lib/events';
+import { figuresOf, mergeMigration, mergeSlots, mergeStats } from './lib/events';
 import { pushSample, type History } from './lib/history';
 import { connectLive, type Live } from './lib/live';
 import type { StreamMessage } from './lib/stream';
 import { route } from './router';
-import type { Cluster, Group, Me, Migration, Problem, Proxy, Slot } from './types/model';
+import type { Check, Cluster, Group, Me, Migration, Proxy, Slot } from './types/model';
 
 // null: nobody. undefined: not known yet.
 export const me = signal<Me | null | undefined>(undefined);
@@ -18,7 +18,7 @@ export const groups = signal<Group[] | null>(null);
 export const slots = signal<Slot[] | null>(null);
 export const migrations = signal<Migration[] | null>(null);
 export const proxies = signal<Proxy[] | null>(null);
-export const health = signal<Problem[] | null>(null);
+export const health = signal<Check[] | null>(null);
 export const loadProblem = signal<ApiError | null>(null);
 export const history = signal<History>({ times: [], columns: {} });
 // Counts audit events, for views that show them.
@@ -86,7 +86,11 @@ export function dismissToast(id: number): void {
 // ---- Loading ----
 
 const loaders = {
-  cluster: async () => void (cluster.value = await api.cluster()),
+  cluster: async () => {
+    const fresh = await api.cluster();
+    // Where events bring the figures, those of the masters' own counting would flicker in between.
+    cluster.value = statsSeen > 0 ? { ...fresh, ...figuresOf(cluster.value) } : fresh;
+  },
   groups: async () => void (groups.value = (await api.groups()).items),
   slots: async () => void (slots.value = (await api.slots()).items),
   migrations: async () => void (migrations.value = (await api.migrations()).items),
@@ -96,7 +100,7 @@ const loaders = {
 export type Part = keyof typeof loaders;
 const NEEDS: Record<Part, string> = {
   cluster: 'getCluster', groups: 'listGroups', slots: 'listSlots', migrations: 'listMigrations', proxies: 'listProxies',
-  health: 'getClusterHealth',
+  health: 'getHealth',
 };
 const ALL = Object.keys(loaders) as Part[];
 
@@ -117,7 +121,7 @@ export function reload(...parts: Part[]): void {
 async function load(): Promise<void> {
   if (!me.value || isLoading) return;
   isLoading = true;
-  const parts = [...wanted].filter((part) => may(NEEDS[part]));
+  const parts = [...wanted].filter((part) => may(NEEDS[part]) || (part === 'health' && may('getClusterHealth')));
   wanted.clear();
   // The version first: what is then shown is of this one or newer, so that a change made for it is
   // refused rather than made for something that nobody has seen.
@@ -136,17 +140,16 @@ async function load(): Promise<void> {
 
 // The statistics of the last hour, once; from there on they come as events.
 const METRICS = ['ops_per_second', 'errors_per_second', 'p50_us', 'p99_us', 'clients'];
-const HOUR_SECONDS = 3600;
-const STEP_SECONDS = 10;
 
 async function loadHistory(): Promise<void> {
-  const from = Math.floor(Date.now() / 1000) - HOUR_SECONDS;
-  const series = await Promise.all(METRICS.map((metric) => api.series(metric, from, STEP_SECONDS).catch(() => null)));
+  if (!may('getSeries')) return;
+  const series = await Promise.all(METRICS.map((metric) => api.series(metric).catch(() => null)));
   const times = series.find((one) => one !== null)?.times;
   if (!times) return;
   history.value = {
     times,
-    columns: Object.fromEntries(METRICS.map((metric, at) => [metric, series[at]?.values ?? times.map(() => null)])),
+    // Asked one after the other, they may differ by a sample.
+    columns: Object.fromEntries(METRICS.map((metric, at) => [metric, times.map((_, index) => series[at]?.values[index] ?? null)])),
   };
 }
 

@@ -141,11 +141,11 @@ export const en = {
   },
   proxies: {
     title: 'Proxies', version: 'Topology', lease: 'Lease', clients: 'Clients', ops: 'Ops/s', errors: 'Errors/s', uptime: 'Runs for', memory: 'Memory', release: 'Release', address: 'Address',
-    inStep: 'in step', behind: (v: number) => `runs v${v}`, drain: 'Drain…', drainTitle: (name: string) => `Drain ${name}`, drainText: 'It takes no new clients and lets those it has finish.', resync: 'Send again', resynced: 'The topology was sent again.',
+    states: { ready: 'ready', behind: 'behind' }, lastCommand: 'Last command', idle: 'Idle', inStep: 'in step', behind: (v: number) => `runs v${v}`, drain: 'Drain…', drainTitle: (name: string) => `Drain ${name}`, drainText: 'It takes no new clients and lets those it has finish.', resync: 'Send again', resynced: 'The topology was sent again.',
     drained: 'It is being drained.', local: 'this process', showClients: 'Clients', noClients: 'No client is connected.', kill: 'Disconnect', killed: 'Disconnected.', clientName: 'Name', user: 'User', age: 'Since', here: 'in this process',
     remove: 'Remove…', removeTitle: (name: string) => `Remove ${name}`, removeText: 'The dashboard forgets it. If it still runs it may serve an old topology: stop it first.', killTitle: (addr: string) => `Disconnect ${addr}`, killText: 'Its connection is closed; requests under way get no answer.',
   },
-  slowlog: { title: 'Slow log', none: 'No slow command was seen.', at: 'At', took: 'Took', command: 'Command', client: 'Client', proxy: 'Proxy' },
+  slowlog: { title: 'Slow log', none: 'No slow command was seen.', at: 'At', took: 'Took', command: 'Command', client: 'Client', server: 'Server', atServer: 'Of it at the server' },
   audit: {
     title: 'Audit', who: 'Who', what: 'What', object: 'Object', when: 'When', from: 'From', result: 'Result', none: 'Nothing has been changed yet.', noneFiltered: 'Nothing fits the filter.',
     filterActor: 'By whom', filterAction: 'What', exportAll: 'Export (NDJSON)', reason: 'Reason', before: 'Before', after: 'After', system: 'system',

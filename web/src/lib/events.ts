@@ -1,18 +1,25 @@
 // Events into what is known. null: the event does not say enough, load instead.
 
-import type { Cluster, Migration, Slot } from '../types/model';
+import type { Cluster, Figures, Migration, Slot } from '../types/model';
 
 type Data = Record<string, unknown>;
 
-const STATS = ['ops_per_second', 'errors_per_second', 'p50_us', 'p99_us', 'clients', 'keys'] as const;
+const FIGURES = ['ops_per_second', 'errors_per_second', 'p50_us', 'p99_us', 'clients'] as const;
 
 export function mergeStats(cluster: Cluster, data: Data): Cluster {
   const next = { ...cluster };
-  for (const name of STATS) {
+  for (const name of FIGURES) {
     const value = data[name];
     if (typeof value === 'number' || value === null) next[name] = value;
   }
+  if (typeof data.keys === 'number') next.keys = data.keys;
   return next;
+}
+
+export function figuresOf(cluster: Cluster | null): Figures {
+  const figures: Figures = {};
+  for (const name of FIGURES) if (cluster?.[name] !== undefined) figures[name] = cluster[name];
+  return figures;
 }
 
 // {slots: [{slot, state, group, target}, ...]}: those that changed.

@@ -34,8 +34,8 @@ export function OverviewView() {
         <>
           <div class="meters">
             <Meter value={format.count(now.ops_per_second)} label={texts.overview.kpiOps} />
-            <Meter value={format.latency(now.p50_us)} label={texts.overview.kpiP50} />
-            <Meter value={format.latency(now.p99_us)} label={texts.overview.kpiP99} />
+            <Meter value={format.latency(now.p50_us || null)} label={texts.overview.kpiP50} />
+            <Meter value={format.latency(now.p99_us || null)} label={texts.overview.kpiP99} />
             <Meter value={format.count(now.clients)} label={texts.overview.kpiClients} />
             <Meter value={format.count(now.errors_per_second)} label={texts.overview.kpiErrors} />
             <Meter value={format.count(now.keys)} label={texts.overview.kpiKeys} />
@@ -73,7 +73,7 @@ function ChartCard({ title, lines, format: shape }: { title: string; lines: Line
 
 function HealthCard() {
   const texts = t();
-  const found = (health.value ?? []).filter(({ status }) => status !== 'ok' && status !== 'passing');
+  const found = (health.value ?? []).filter(({ status }) => status !== 'ok');
   if (health.value === null) return <Card><Loading /></Card>;
   if (found.length === 0) {
     return <Card><p class="fine"><Icon name="check" />{texts.health.fine} <span class="muted">{texts.health.fineHint}</span></p></Card>;

@@ -9,11 +9,9 @@ import * as format from '../lib/format';
 import { route, setParams } from '../router';
 import { run } from '../api';
 import { canChange, may, proxies, reload, toast, version } from '../state';
-import type { Client, Proxy } from '../types/model';
+import type { Proxy, ProxyClient } from '../types/model';
 
-const KIND: Record<string, 'good' | 'warn' | 'bad'> = {
-  online: 'good', ok: 'good', ready: 'good', serving: 'good', draining: 'warn', starting: 'warn', stale: 'warn', lost: 'bad', offline: 'bad', unreachable: 'bad',
-};
+const KIND = { ready: 'good', behind: 'warn' } as const;
 
 export function ProxiesView() {
   const texts = t();
@@ -35,7 +33,8 @@ export function ProxiesView() {
             <tr key={one.id}>
               <td class="break">{one.name}</td>
               <td class="nowrap"><code>{one.addr}</code></td>
-              <td><Pill kind={KIND[one.state] ?? 'warn'}>{one.state}</Pill></td>
+              <td><Pill kind={KIND[one.state] ?? 'warn'}>{texts.proxies.states[one.state] ?? one.state}</Pill>
+                {one.problem && <p class="small muted break">{one.problem}</p>}</td>
               <td class="nowrap">
                 {one.topology_version === version.value
                   ? <Pill kind="good">v{one.topology_version}</Pill>
@@ -45,8 +44,8 @@ export function ProxiesView() {
               <td class="num">{format.count(one.clients)}</td>
               <td class="num">{format.count(one.ops_per_second)}</td>
               <td class="num">{format.count(one.errors_per_second)}</td>
-              <td class="num nowrap">{format.latency(one.p50_us)}</td>
-              <td class="num nowrap">{format.latency(one.p99_us)}</td>
+              <td class="num nowrap">{format.latency(one.p50_us || null)}</td>
+              <td class="num nowrap">{format.latency(one.p99_us || null)}</td>
               <td class="num nowrap">{format.bytes(one.memory_bytes)}</td>
               <td class="nowrap">{one.version ?? format.DASH}</td>
               <td class="num nowrap">{format.duration(one.uptime_seconds)}</td>
@@ -95,9 +94,9 @@ export function ProxiesView() {
 
 function Clients({ proxy }: { proxy: Proxy }) {
   const texts = t();
-  const [list, setList] = useState<Client[] | null>(null);
+  const [list, setList] = useState<ProxyClient[] | null>(null);
   const [error, setError] = useState<unknown>(null);
-  const [victim, setVictim] = useState<Client | null>(null);
+  const [victim, setVictim] = useState<ProxyClient | null>(null);
   const load = () => api.proxyClients(proxy.id).then(({ items }) => setList(items), setError);
   useEffect(() => void load(), [proxy.id]);
   return (
@@ -107,7 +106,7 @@ function Clients({ proxy }: { proxy: Proxy }) {
       {list?.length === 0 && <Empty text={texts.proxies.noClients} />}
       {list && list.length > 0 && (
         <Table caption={texts.proxies.showClients} head={
-          <><th>ID</th><th>{texts.proxies.address}</th><th>{texts.proxies.clientName}</th><th>{texts.proxies.user}</th><th class="num">{texts.proxies.age}</th><th><span class="sr">{texts.common.actions}</span></th></>
+          <><th>ID</th><th>{texts.proxies.address}</th><th>{texts.proxies.clientName}</th><th>{texts.proxies.user}</th><th>{texts.proxies.lastCommand}</th><th class="num">{texts.proxies.idle}</th><th class="num">{texts.proxies.age}</th><th><span class="sr">{texts.common.actions}</span></th></>
         }>
           {list.map((client) => (
             <tr key={client.id}>
@@ -115,6 +114,8 @@ function Clients({ proxy }: { proxy: Proxy }) {
               <td><code>{client.addr}</code></td>
               <td class="break">{client.name ?? ''}</td>
               <td class="break">{client.user ?? ''}</td>
+              <td>{client.last_command}</td>
+              <td class="num">{format.duration(client.idle_seconds)}</td>
               <td class="num">{format.duration(client.age_seconds)}</td>
               <td class="num">{may('killClient') && (
                 <Button kind="danger" disabled={!canChange.value} onClick={() => setVictim(client)}>{texts.proxies.kill}</Button>
