@@ -131,7 +131,9 @@ export class Setup {
     this.url = `http://127.0.0.1:${this.adminPort}`;
     const config = join(this.directory, 'pikaproxy.toml');
     writeFileSync(config, `[proxy]\nlisten = ["127.0.0.1:${this.proxyPort}"]\n[admin]\nlisten = "127.0.0.1:${this.adminPort}"\n` +
-      `[dashboard]\ndata_dir = "${join(this.directory, 'data')}"\n`);
+      `[dashboard]\ndata_dir = "${join(this.directory, 'data')}"\n` +
+      // For working on the page: WEB_ROOT=web/dist.
+      (process.env.WEB_ROOT ? `web_root = "${resolve(process.env.WEB_ROOT)}"\n` : ''));
     this.proxy = this.run(this.program, ['--config', config]);
     await until('pikaproxy', async () => {
       if (this.proxy.exitCode !== null) throw new Error(`pikaproxy ended:\n${this.proxy.log}`);

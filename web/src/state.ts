@@ -184,6 +184,7 @@ function hear(message: StreamMessage): void {
         const merged = slots.value && mergeSlots(slots.value, data);
         if (merged) slots.value = merged;
         else reload('slots');
+        haveSlotsMoved = true;
         // The event has all slots that differ from the version before, so what is on screen is of
         // this version, unless something else is on its way.
         const { topology_version } = data;
@@ -241,9 +242,15 @@ function leave(): void {
 // Where events are held up on their way, or nothing happens, the page asks.
 const QUIET_MS = 2500;
 let askedAt = 0;
+// Groups say how many slots they have: asked for once a second while slots move.
+let haveSlotsMoved = false;
 
 function tick(): void {
   now.value = Date.now();
+  if (haveSlotsMoved) {
+    haveSlotsMoved = false;
+    reload('groups');
+  }
   if (document.hidden || now.value - Math.max(heardAt.value, askedAt) < QUIET_MS) return;
   askedAt = now.value;
   if (connected.value) reload('cluster');
