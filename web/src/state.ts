@@ -86,23 +86,18 @@ export function dismissToast(id: number): void {
 // ---- Loading ----
 
 const loaders = {
-  cluster: async () => {
-    const fresh = await api.cluster();
-    // Where events bring the figures, those of the masters' own counting would flicker in between.
-    cluster.value = statsSeen > 0 ? { ...fresh, ...figuresOf(cluster.value) } : fresh;
-  },
   groups: async () => void (groups.value = (await api.groups()).items),
   slots: async () => void (slots.value = (await api.slots()).items),
   migrations: async () => void (migrations.value = (await api.migrations()).items),
   proxies: async () => void (proxies.value = (await api.proxies()).items),
   health: async () => void (health.value = (await api.health()).items),
 };
-export type Part = keyof typeof loaders;
+export type Part = 'cluster' | keyof typeof loaders;
 const NEEDS: Record<Part, string> = {
   cluster: 'getCluster', groups: 'listGroups', slots: 'listSlots', migrations: 'listMigrations', proxies: 'listProxies',
   health: 'getHealth',
 };
-const ALL = Object.keys(loaders) as Part[];
+const ALL = Object.keys(NEEDS) as Part[];
 
 const wanted = new Set<Part>();
 let isLoading = false;
@@ -123,14 +118,19 @@ async function load(): Promise<void> {
   isLoading = true;
   const parts = [...wanted].filter((part) => may(NEEDS[part]) || (part === 'health' && may('getClusterHealth')));
   wanted.clear();
-  // The version first: what is then shown is of this one or newer, so that a change made for it is
-  // refused rather than made for something that nobody has seen.
-  const first = parts.filter((part) => part === 'cluster');
-  const rest = parts.filter((part) => part !== 'cluster');
+  // The version is asked for first and shown last: what is on screen is never older than the version
+  // that changes are made for, so nothing is changed that nobody has seen.
+  let show = () => {};
+  const first = await Promise.allSettled(parts.includes('cluster') ? [api.cluster()] : []);
+  if (first[0]?.status === 'fulfilled') {
+    const { value } = first[0];
+    // Where events bring the figures, those of the masters' own counting would flicker in between.
+    show = () => (cluster.value = statsSeen > 0 ? { ...value, ...figuresOf(cluster.value) } : value);
+  }
   const results = [
-    ...(await Promise.allSettled(first.map((part) => loaders[part]()))),
-    ...(await Promise.allSettled(rest.map((part) => loaders[part]()))),
+    ...first, ...(await Promise.allSettled(parts.flatMap((part) => (part === 'cluster' ? [] : [loaders[part]()])))),
   ];
+  show();
   isLoading = false;
   if (results.length > 0 && results.every(({ status }) => status === 'fulfilled')) now.value = heardAt.value = Date.now();
   const failed = results.find((result) => result.status === 'rejected');

@@ -25,12 +25,19 @@ export function MigrationPill({ state }: { state: MigrationState }) {
   return <Pill kind={KIND[state]}>{t().migrations.states[state] ?? state}</Pill>;
 }
 
+// Slots that are in work count by the keys that have left.
+function partDone({ progress, current_slots, keys_moved, keys_left_estimate }: Migration): number {
+  const inWork = current_slots.reduce((sum, { from, to }) => sum + to - from + 1, 0);
+  const all = keys_moved + keys_left_estimate;
+  return progress.done + (all > 0 ? (inWork * keys_moved) / all : 0);
+}
+
 export function MigrationProgress({ migration }: { migration: Migration }) {
   const texts = t();
   const { progress } = migration;
   return (
     <>
-      <Bar part={progress.done} whole={progress.total} label={texts.migrations.slots(progress.done, progress.total)} />
+      <Bar part={partDone(migration)} whole={progress.total} label={texts.migrations.slots(progress.done, progress.total)} />
       <div class="migration-line">
         <b>{texts.migrations.slots(progress.done, progress.total)}</b>
         {migration.keys_moved !== undefined && <span>{texts.migrations.keysMoved(format.count(migration.keys_moved))}</span>}

@@ -10,7 +10,7 @@ import * as format from '../lib/format';
 import { heatClasses } from '../lib/heat';
 import { SLOT_COUNT } from '../lib/ranges';
 import { between, focusStep } from '../lib/selection';
-import { groupName, slots } from '../state';
+import { activeMigrations, groupName, slots } from '../state';
 import type { Slot } from '../types/model';
 import { groupColor } from './basics';
 
@@ -37,6 +37,17 @@ export function describeSlot(slot: Slot): string {
   if (slot.bytes != null) parts.push(format.bytes(slot.bytes));
   if (slot.ops_per_second != null) parts.push(`${format.count(slot.ops_per_second)} ${texts.top.ops}`);
   return texts.slots.cell(slot.slot, parts.join(', '));
+}
+
+// How full slots on their way are drawn: all that are in work move at the same pace.
+function fillPercent(): number {
+  let moved = 0;
+  let left = 0;
+  for (const one of activeMigrations.value) {
+    moved += one.keys_moved;
+    left += one.keys_left_estimate;
+  }
+  return moved + left === 0 ? 50 : Math.max(12, Math.min(92, Math.round((100 * moved) / (moved + left))));
 }
 
 interface SlotGridProps {
@@ -66,6 +77,7 @@ export function SlotGrid(props: SlotGridProps) {
     if (!grid || !all || all.length < SLOT_COUNT) return;
     const { mode, selection, bright } = latest.current;
     const heat = mode === 'owner' ? null : heatClasses(all.map((slot) => slotFigure(slot, mode)));
+    grid.style.setProperty('--fill', `${fillPercent()}%`);
     grid.classList.toggle('heat', heat !== null);
     grid.classList.toggle('has-selection', selection.size > 0);
     for (let at = 0; at < SLOT_COUNT; at++) {
