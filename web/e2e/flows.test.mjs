@@ -279,7 +279,7 @@ describe('the dashboard', () => {
     await show('groups');
     const card = page.locator('.group-card', { hasText: 'third' });
     await card.getByRole('button', { name: 'Edit…' }).click();
-    await page.locator('dialog').getByLabel('Weight').fill('1');
+    await page.locator('dialog').getByLabel('Weight').fill('3');
     const second = await setup.page(await setup.context());
     await setup.logIn(second);
     const { body } = await setup.call(second, 'GET', '/cluster');
@@ -382,7 +382,7 @@ describe('the dashboard', () => {
   it('speaks Chinese, and can be dark', async () => {
     await page.getByRole('button', { name: '中文' }).click();
     await show('slots');
-    await page.getByRole('heading', { name: '槽位' }).waitFor();
+    await page.getByRole('heading', { name: '槽位', level: 1 }).waitFor();
     await setup.shot(page, 'slots-zh');
     await show('overview');
     await pause(500);
