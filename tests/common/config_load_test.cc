@@ -567,6 +567,7 @@ slots = ["50-60", "100-200"]
                                                            {"dashboard.session_timeout", "7m"},
                                                            {"dashboard.session_max", "1d"},
                                                            {"dashboard.allow_plain_http", "true"},
+                                                           {"dashboard.web_root", "x"},
                                                            {"auth.password", "x"},
                                                            {"ketama.hash", "md5"},
                                                            {"ketama.distribution", "modula"},
