@@ -56,7 +56,8 @@ struct BackendConfig {
   Milliseconds reconnect_min{20};       // R. First pause after a failed connect, doubled up to
   Milliseconds reconnect_max{500};      // R. this.
   uint32_t pending_max = 1'000'000;     // R. Requests waiting for one server, per worker.
-  uint64_t queue_max = 256ull << 20;    // R. Bytes waiting to be sent to one server, per worker.
+  uint32_t dedicated_max = 1024;  // R. Connections for single clients (WATCH, BLPOP), per worker.
+  uint64_t queue_max = 256ull << 20;  // R. Bytes waiting to be sent to one server, per worker.
 
   bool operator==(const BackendConfig&) const = default;
 };

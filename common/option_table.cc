@@ -84,6 +84,8 @@ constexpr Option kOptions[] = {
      kHourMs},
     {FIELD(backend.pending_max), kInteger, kReloadable,
      "Unanswered requests at one server, per worker; beyond they fail", 1, 100'000'000},
+    {FIELD(backend.dedicated_max), kInteger, kReloadable,
+     "Connections for single clients (WATCH, BLPOP), per worker", 1, 1'000'000},
     {FIELD(backend.queue_max), kSize, kReloadable,
      "Bytes waiting to be sent to one server, per worker; beyond requests fail", kKb, kTb},
 

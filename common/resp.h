@@ -64,5 +64,6 @@ inline std::string integer(int64_t value) {
 inline constexpr std::string_view kOk = "+OK\r\n";
 inline constexpr std::string_view kEmptyArray = "*0\r\n";
 inline constexpr std::string_view kNull = "$-1\r\n";
+inline constexpr std::string_view kNullArray = "*-1\r\n";
 
 }  // namespace pikaproxy::resp

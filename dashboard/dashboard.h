@@ -1,11 +1,19 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <string>
+#include <variant>
 
 #include "common/config.h"
+#include "common/key_mover.h"
+#include "common/proxy_control.h"
 #include "common/proxy_status.h"
 #include "common/result.h"
 #include "dashboard/api/api_server.h"
+#include "dashboard/cluster/controller.h"
+#include "dashboard/cluster/load_survey.h"
+#include "dashboard/cluster/server_watch.h"
 #include "dashboard/events/event_ring.h"
 #include "dashboard/events/store_audit_log.h"
 #include "dashboard/settings/settings.h"
@@ -13,14 +21,33 @@
 
 namespace pikaproxy {
 
-// The control plane of the process: the store, and the API over it.
+// The control plane of the process: the store, the cluster in it, and the API over both.
 class Dashboard {
  public:
-  // `status` outlives it. Errors: a sentence with what to do.
-  static Result<std::unique_ptr<Dashboard>> start(const Config& config, const ProxyStatus& status);
+  // Why it did not start.
+  struct Failure {
+    bool of_store = false;  // The store; otherwise the address to listen on.
+    std::string message;    // A sentence with what to do.
+  };
 
+  // Whether this configuration leaves groups and slots to a dashboard: it is switched on, and the
+  // file does not have the topology itself.
+  static bool is_wanted(const Config& config);
+
+  // Opens the store, pushes the table that it has to the proxy, goes on with migrations, serves the
+  // API. `proxy` and `status` outlive it.
+  static std::variant<std::unique_ptr<Dashboard>, Failure> start(const Config& config,
+                                                                 ProxyControl& proxy,
+                                                                 const ProxyStatus& status);
+  ~Dashboard();
+
+  // Whom proxies ask to move keys; lives as long as the dashboard.
+  KeyMover& mover() noexcept { return controller_->mover(); }
   uint16_t port() const noexcept { return api_->port(); }
-  void stop() { api_->stop(); }
+  // Waits until the proxy runs the table that the store has; false if it takes longer.
+  bool wait_for_table(std::chrono::milliseconds timeout) const;
+  // Bounded in time; more than once is harmless.
+  void stop();
 
  private:
   explicit Dashboard(std::unique_ptr<Database> database);
@@ -29,6 +56,9 @@ class Dashboard {
   EventRing events_;
   StoreAuditLog audit_;
   Settings settings_;
+  std::unique_ptr<Controller> controller_;
+  std::unique_ptr<ServerWatch> watch_;
+  std::unique_ptr<LoadSurvey> survey_;
   std::unique_ptr<ApiServer> api_;
 };
 

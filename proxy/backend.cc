@@ -66,6 +66,15 @@ void Backend::shut() {
   fail_tasks("ERR " + label_ + " was removed from the topology");
 }
 
+void Backend::give_up() {
+  retired_ = true;
+  if (state_ == State::kReady) {
+    end_connection("was not needed any more", false);
+  } else {
+    fail_tasks("ERR " + label_ + " was not needed any more");
+  }
+}
+
 void Backend::disconnect() noexcept {
   if (!is_open()) return;
   stats_->connections.subtract();
@@ -356,9 +365,13 @@ void Backend::attempt_failed(const std::string& reason) {
 
 void Backend::lose(const std::string& reason, bool server_closed) {
   stats_->lost.add();
-  if (!server_closed && !tasks_.empty()) given_up_.push_back(identity_);
   log_warn("server connection lost", "server", group_.server.to_string(), "inflight", tasks_.size(),
            "error", reason, "db", db_);
+  end_connection(reason, server_closed);
+}
+
+void Backend::end_connection(const std::string& reason, bool server_closed) {
+  if (!server_closed && !tasks_.empty()) given_up_.push_back(identity_);
   disconnect();
   const bool was_stable = loop_.now() - ready_since_ >= kStableUs || last_received_ > ready_since_;
   if (was_stable) pause_ = 0;
@@ -466,8 +479,19 @@ void Backend::on_relayed(uint64_t bytes) {
   if (Client* client = tasks_.front()->client) client->relayed(bytes);
 }
 
+bool Backend::take_reply_before(Task* task, std::string_view piece, bool first, bool complete) {
+  if (task->replies_before == 0) return false;
+  // OK and QUEUED, and nobody waits for these. The first error says why EXEC will fail.
+  if (first && complete && piece[0] == '-' && task->reply.size() == 0) {
+    task->reply.append(loop_.pool(), piece);
+  }
+  if (complete) --task->replies_before;
+  return true;
+}
+
 void Backend::take_reply(std::string_view piece, bool first, bool complete) {
   Task* const task = tasks_.front();
+  if (take_reply_before(task, piece, first, complete)) return;
   if (first) task->is_error = piece[0] == '-';
   if (!complete) {
     if (task->streaming) {
@@ -532,7 +556,7 @@ void Backend::check_timeouts() {
         const Task* oldest = tasks_.front();
         const Ticks since =
             std::max(oldest->sent == 0 ? oldest->started : oldest->sent, last_received_);
-        if (now - since >= to_ticks(config.request_timeout)) {
+        if (patience_ >= 0 && now - since >= to_ticks(config.request_timeout) + patience_) {
           stats_->timeouts.add();
           lose("did not answer within " + std::to_string(config.request_timeout.count()) + " ms");
         }

@@ -56,6 +56,19 @@ class Backend : public Stream {
   void set_credentials(const GroupConfig& group);
   // Closes the connection; what is in flight is answered with an error.
   void shut();
+  // Ends a connection that one client had for itself, with whatever it may still have in flight.
+  void give_up();
+  // For a connection of one client: how much longer than backend.request_timeout its request may
+  // take; negative = for ever.
+  void set_patience(Ticks patience) noexcept { patience_ = patience; }
+  // It works, or has not been needed yet, and nothing of earlier requests is left.
+  bool is_clean() const noexcept {
+    return (state_ == State::kReady || accepted_ == 0) && !retired_ && !auth_lost_ &&
+           given_up_.empty();
+  }
+  // As its server knows the connection; empty before it is made, and where the server does not
+  // tell.
+  const std::string& client_id() const noexcept { return identity_.id; }
   bool is_idle() const noexcept { return tasks_.empty(); }
 
   // To tell when all that was accepted up to a moment is over: take accepted() then; it is over
@@ -121,9 +134,12 @@ class Backend : public Stream {
   // A working connection ended. `server_closed`: by the server's own word, so that it does not read
   // what it was sent any more.
   void lose(const std::string& reason, bool server_closed = false);
+  void end_connection(const std::string& reason, bool server_closed);
   void fail_tasks(const std::string& error);
   // `first`, `complete`: the reply begins, ends with this piece.
   void take_reply(std::string_view piece, bool first, bool complete);
+  // The same for the replies of a transaction that come before the one that counts.
+  bool take_reply_before(Task* task, std::string_view piece, bool first, bool complete);
   bool is_auth_lost(std::string_view reply) const noexcept;
 
   // Constant after construction.
@@ -145,6 +161,7 @@ class Backend : public Stream {
   Ticks unsettled_until_ = 0;
   bool kill_by_id_ = true;  // The form that is being tried.
   uint8_t identified_ = 0;  // Answers so far to what is sent along with PING.
+  Ticks patience_ = 0;
   uint64_t accepted_ = 0;   // Tasks, ever.
   BackendTaskQueue tasks_;  // Accepted, without a reply; oldest first.
   Task* unsent_ = nullptr;  // The oldest of them that the kernel has not got yet.

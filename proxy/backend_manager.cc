@@ -6,6 +6,12 @@
 #include "proxy/worker.h"
 
 namespace pikaproxy {
+namespace {
+
+// Free connections kept for the next client, over all servers.
+constexpr size_t kReturnedMax = 32;
+
+}  // namespace
 
 template <typename Visit>
 void BackendManager::for_each(Visit visit) {
@@ -17,7 +23,7 @@ void BackendManager::for_each(Visit visit) {
   }
 }
 
-void BackendManager::install(const Topology& topology) {
+void BackendManager::install(const Topology& topology, const std::vector<GroupIndex>& to_drain) {
   std::vector<std::vector<std::unique_ptr<Backend>>> old = std::move(backends_);
   std::vector<std::shared_ptr<ServerStats>> old_stats = std::move(stats_);
   groups_ = topology.groups;
@@ -46,21 +52,27 @@ void BackendManager::install(const Topology& topology) {
       retired_.push_back(std::move(backend));
     }
   }
+  std::erase_if(returned_, [this](std::unique_ptr<Backend>& backend) {
+    if (is_current(*backend)) return false;
+    backend->retire();
+    retired_.push_back(std::move(backend));
+    return true;
+  });
   for (auto& backend : retired_) {
     for (const GroupConfig& group : groups_) {
       if (group.server == backend->group().server) backend->set_credentials(group);
     }
   }
-  mark_leaving(topology);
+  mark(topology, to_drain);
   for (size_t group = 0; group < groups_.size(); ++group) {
     get(static_cast<GroupIndex>(group), 0).open();
   }
 }
 
-void BackendManager::mark_leaving(const Topology& topology) {
+void BackendManager::mark(const Topology& topology, const std::vector<GroupIndex>& to_drain) {
   draining_.clear();
-  const auto mark = [&](const Backend& backend) {
-    for (const GroupIndex index : topology.leaving_groups) {
+  const auto mark_one = [&](const Backend& backend) {
+    for (const GroupIndex index : to_drain) {
       const GroupConfig& group = topology.groups[index];
       // By name too: its requests may be on their way to the server that it had before.
       if (backend.group().server != group.server && backend.group().name != group.name) continue;
@@ -68,8 +80,10 @@ void BackendManager::mark_leaving(const Topology& topology) {
       return;
     }
   };
-  for_each(mark);
-  for (const auto& backend : retired_) mark(*backend);
+  for_each(mark_one);
+  for (const auto& backend : retired_) mark_one(*backend);
+  for (const auto& [backend, lent] : lent_) mark_one(*backend);
+  for (const auto& backend : returned_) mark_one(*backend);
 }
 
 bool BackendManager::is_drained() {
@@ -92,8 +106,69 @@ std::unique_ptr<Backend> BackendManager::make(GroupIndex group, uint32_t db) {
   return std::make_unique<Backend>(worker_, resolver_, groups_[group], db, stats_[group]);
 }
 
+bool BackendManager::is_current(const Backend& backend) const {
+  return std::any_of(groups_.begin(), groups_.end(),
+                     [&](const GroupConfig& group) { return backend.serves(group); });
+}
+
+Backend* BackendManager::lend(GroupIndex group, uint32_t db, Client& client) {
+  std::unique_ptr<Backend> backend;
+  for (auto& free : returned_) {
+    if (free->db() != db || !free->serves(groups_[group]) || !free->is_clean()) continue;
+    backend = std::move(free);
+    free = std::move(returned_.back());
+    returned_.pop_back();
+    break;
+  }
+  if (backend == nullptr) {
+    if (lent_.size() >= worker_.config().backend.dedicated_max) return nullptr;
+    backend = make(group, db);
+  }
+  Backend* lent = backend.get();
+  lent_.emplace(lent, Lent{std::move(backend), &client});
+  return lent;
+}
+
+void BackendManager::take_back(Backend* backend) {
+  const auto lent = lent_.find(backend);
+  std::unique_ptr<Backend> owned = std::move(lent->second.backend);
+  lent_.erase(lent);
+  owned->set_patience(0);
+  if (owned->is_clean() && is_current(*owned) && returned_.size() < kReturnedMax) {
+    returned_.push_back(std::move(owned));
+    return;
+  }
+  owned->retire();
+  retired_.push_back(std::move(owned));
+}
+
+void BackendManager::give_up(Backend* backend) {
+  const auto lent = lent_.find(backend);
+  std::unique_ptr<Backend> owned = std::move(lent->second.backend);
+  lent_.erase(lent);
+  retired_.push_back(std::move(owned));
+  backend->give_up();
+}
+
+Backend* BackendManager::counterpart(const Backend& backend) {
+  for (size_t group = 0; group < groups_.size(); ++group) {
+    if (backend.serves(groups_[group])) return &get(static_cast<GroupIndex>(group), 0);
+  }
+  return nullptr;
+}
+
+void BackendManager::for_each_lent(const std::function<void(Backend&, Client&)>& visit) {
+  std::vector<std::pair<Backend*, Client*>> all;
+  for (const auto& [backend, lent] : lent_) all.emplace_back(lent.backend.get(), lent.client);
+  for (const auto& [backend, client] : all) {
+    if (lent_.contains(backend)) visit(*backend, *client);
+  }
+}
+
 void BackendManager::check_timeouts() {
   for_each([](Backend& backend) { backend.check_timeouts(); });
+  for_each_lent([](Backend& backend, Client&) { backend.check_timeouts(); });
+  for (size_t i = 0; i < returned_.size(); ++i) returned_[i]->check_timeouts();
   for (auto& backend : retired_) backend->check_timeouts();
   std::erase_if(retired_, [this](std::unique_ptr<Backend>& backend) {
     if (!backend->is_idle()) return false;
@@ -108,6 +183,8 @@ void BackendManager::check_timeouts() {
 
 void BackendManager::shut() {
   for_each([](Backend& backend) { backend.shut(); });
+  for_each_lent([](Backend& backend, Client&) { backend.shut(); });
+  for (auto& backend : returned_) backend->shut();
   for (auto& backend : retired_) backend->shut();
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "proxy/backend.h"
@@ -10,6 +12,7 @@
 namespace pikaproxy {
 
 class Resolver;
+class Client;
 class Worker;
 
 // A worker's Backends: one per group and database, made when first needed, kept over a change of
@@ -21,8 +24,8 @@ class BackendManager {
       : worker_(worker), resolver_(resolver) {}
 
   // Follows a new topology: connects to new servers; those that are gone finish what is in flight.
-  // is_drained() is about what had been accepted until now for its leaving groups.
-  void install(const Topology& topology);
+  // is_drained() is about what had been accepted until now for the groups `to_drain`.
+  void install(const Topology& topology, const std::vector<GroupIndex>& to_drain);
   // Nothing of that can run at its server any more. Also true when a server is in no group any more
   // and the last of its backends is gone.
   bool is_drained();
@@ -36,6 +39,18 @@ class BackendManager {
     if (backend == nullptr) backend = make(group, db);
     return *backend;
   }
+
+  // A connection for one client alone, as WATCH and BLPOP need it; null if there are
+  // backend.dedicated_max. It is the manager's, and `client` its user until it is
+  //   returned:  nothing of the client is left on it, the next one may have it,
+  //   given up:  it is closed, and whatever it still had to do at the server is stopped.
+  Backend* lend(GroupIndex group, uint32_t db, Client& client);
+  void take_back(Backend* backend);
+  void give_up(Backend* backend);
+  // The backend of the new topology with the same server, or null.
+  Backend* counterpart(const Backend& backend);
+  // Calls `visit` with each lent connection and its client. It may give the connection up.
+  void for_each_lent(const std::function<void(Backend&, Client&)>& visit);
 
   // Several times a second.
   void check_timeouts();
@@ -51,7 +66,8 @@ class BackendManager {
     uint64_t accepted;
   };
 
-  void mark_leaving(const Topology& topology);
+  void mark(const Topology& topology, const std::vector<GroupIndex>& to_drain);
+  bool is_current(const Backend& backend) const;
   bool is_known_server(const Address& server) const;
   std::unique_ptr<Backend> make(GroupIndex group, uint32_t db);
   template <typename Visit>
@@ -64,6 +80,12 @@ class BackendManager {
   // By group, then by database: null or missing until it is needed.
   std::vector<std::vector<std::unique_ptr<Backend>>> backends_;
   std::vector<std::unique_ptr<Backend>> retired_;
+  struct Lent {
+    std::unique_ptr<Backend> backend;
+    Client* client;
+  };
+  std::unordered_map<const Backend*, Lent> lent_;
+  std::vector<std::unique_ptr<Backend>> returned_;  // Connected and free, up to a bound.
   std::vector<Mark> draining_;
 };
 

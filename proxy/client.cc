@@ -11,6 +11,7 @@
 #include "common/resp.h"
 #include "proxy/credentials.h"
 #include "proxy/socket_options.h"
+#include "proxy/transaction.h"
 #include "proxy/worker.h"
 
 namespace pikaproxy {
@@ -26,6 +27,7 @@ constexpr size_t kOwnRoomMin = 64 * 1024;
 // are.
 constexpr size_t kWindowStart = 128;
 constexpr size_t kWindowMin = 16;
+constexpr size_t kWaitingInputMax = 64 * 1024;
 constexpr uint32_t kLingerSeconds = 2;
 constexpr uint32_t kAnsweredMax = 1u << 20;
 // Pieces that are sent at once when possible, instead of being copied into the output first.
@@ -55,6 +57,8 @@ bool Client::start(int fd) {
 }
 
 void Client::reset_session() {
+  transaction.reset();
+  worker_.drop_connections(*this);
   session = Session{};
   session.authenticated = session.admin = !needs_credentials(worker_.config());
   names_.reset();
@@ -122,7 +126,8 @@ void Client::process(std::string_view bytes, RequestProgress progress) {
   while (!bytes.empty() && !closing_) {
     if (must_pause()) {
       paused_ = true;
-      set_reading(false);
+      // Who waits at a server is read from all the same, up to a bound, so that its end is noticed.
+      if (wait == nullptr || bytes.size() > kWaitingInputMax) set_reading(false);
       break;
     }
     limits.authenticated = session.authenticated;
@@ -141,7 +146,11 @@ void Client::process(std::string_view bytes, RequestProgress progress) {
     }
     const size_t size = parser.size();
     if (status == RequestParser::Status::kRequest) {
-      worker_.dispatch(*this, parser, bytes.substr(0, size));
+      if (!worker_.dispatch(*this, parser, bytes.substr(0, size))) {
+        deferred_ = paused_ = true;
+        set_reading(false);
+        break;
+      }
       if (!is_open()) return;
     }
     progress = {};
@@ -221,7 +230,7 @@ const std::string& Client::peer() {
 void Client::resume() {
   resuming_ = false;
   if (!paused_) return;
-  paused_ = false;
+  paused_ = deferred_ = false;
   set_reading(true);
   if (input_ == nullptr) return;
   // A buffer of its own now: parsed where it lies.
@@ -283,6 +292,7 @@ void Client::complete(Task* task, std::string_view piece) {
     output(piece);
   }
   queue_.pop();
+  if (task->holds_client) held_ = false;
   worker_.free(task);
   while (!queue_.empty() && queue_.front()->done) {
     Task* next = queue_.pop();
@@ -336,7 +346,7 @@ void Client::settle() {
   if (!is_open()) return;
   if (paused_ && !resuming_ && !held_) {
     const ProxyConfig& limits = worker_.config().proxy;
-    if (queue_.size() <= window() / 2 &&
+    if (queue_.size() <= (deferred_ ? 0 : window() / 2) &&
         output_bytes() + kept_bytes_ <= limits.client_output_max / 8) {
       resuming_ = true;
       worker_.resume_later(this);
@@ -364,6 +374,11 @@ void Client::on_end(int error) {
 }
 
 void Client::close_after_replies() {
+  if (wait != nullptr) {
+    // As Redis: who has gone gets nothing any more, so nothing must be taken from a list for it.
+    shut(Disconnect::kClient);
+    return;
+  }
   closing_ = true;
   lingering_ = false;
   set_reading(false);
@@ -399,6 +414,7 @@ void Client::shut(Disconnect why) {
       task->client = nullptr;  // Abandoned: freed when its reply comes.
     }
   }
+  worker_.drop_connections(*this);
   worker_.remove_client(this, why);
 }
 
@@ -428,6 +444,25 @@ void Client::check_timeouts(uint32_t now_s) {
 
 uint64_t Client::age_s() const noexcept {
   return worker_.now_s() - created_s_;
+}
+
+ProxyClient Client::inspect() const {
+  const Names& names = this->names();
+  const uint32_t now_s = worker_.now_s();
+  ProxyClient client;
+  client.id = id_;
+  client.addr = peer_name(fd());
+  client.name = names.name;
+  client.user = names.user.empty() ? "default" : names.user;
+  client.library = names.lib_name;
+  if (!names.lib_version.empty()) client.library += " " + names.lib_version;
+  if (last_command_ != nullptr) client.last_command = last_command_->name;
+  client.db = session.db;
+  client.age_seconds = now_s - created_s_;
+  client.idle_seconds = now_s - active_s_;
+  client.queued_requests = queue_.size();
+  client.output_bytes = output_bytes();
+  return client;
 }
 
 std::string Client::describe() const {

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/proxy_inspector.h"
 #include "common/request_parser.h"
 #include "proxy/stats.h"
 #include "proxy/stream.h"
@@ -11,6 +12,8 @@
 
 namespace pikaproxy {
 
+class Backend;
+class Transaction;
 class Worker;
 
 // One client's connection: splits its bytes into requests, hands each to the Dispatcher, and writes
@@ -69,6 +72,8 @@ class Client : public Stream {
   // Closes now.
   void shut(Disconnect why);
   bool is_closing() const noexcept { return closing_; }
+  // No request waits for its reply.
+  bool has_no_request() const noexcept { return queue_.empty(); }
   // Nothing in flight, nothing to write.
   bool is_idle() const noexcept { return queue_.empty() && output_bytes() == 0; }
 
@@ -77,6 +82,8 @@ class Client : public Stream {
 
   // One line of CLIENT LIST, with its line end.
   std::string describe() const;
+  // The same for the dashboard.
+  ProxyClient inspect() const;
 
   // The connection's state, changed by commands.
   struct Session {
@@ -98,6 +105,25 @@ class Client : public Stream {
   const std::string& peer();
   // Back to what a new connection has.
   void reset_session();
+
+  // MULTI until EXEC; null otherwise.
+  std::unique_ptr<Transaction> transaction;
+  // What a WATCH has made of one of our connections to a server.
+  struct Watch {
+    Backend* backend;
+    std::string key;      // One of the watched ones: all lie in the same slot.
+    bool broken = false;  // Its slot has moved, or the connection is lost: EXEC answers nil.
+  };
+  std::unique_ptr<Watch> watch;
+  // A command that waits at the server (BLPOP), on a connection of the client's own.
+  struct Wait {
+    Backend* backend;
+    std::string request;
+    uint32_t db;
+    Ticks since;
+    bool recalled = false;  // Its slot moves: the server was told to end the wait.
+  };
+  std::unique_ptr<Wait> wait;
 
   void note_command(const Command& command) noexcept { last_command_ = &command; }
   uint64_t id() const noexcept { return id_; }
@@ -149,11 +175,12 @@ class Client : public Stream {
   uint32_t answered_ = 0;     // Tasks completed, up to a bound.
   const Command* last_command_ = nullptr;
   uint32_t created_s_ = 0;
-  uint32_t active_s_ = 0;   // Last request.
-  uint32_t sent_s_ = 0;     // Last time the socket took some output, or had none to take.
-  bool paused_ = false;     // Not read from until less is in flight.
-  bool held_ = false;       // Between hold() and release().
-  bool resuming_ = false;   // In the worker's list for resume().
+  uint32_t active_s_ = 0;  // Last request.
+  uint32_t sent_s_ = 0;    // Last time the socket took some output, or had none to take.
+  bool paused_ = false;    // Not read from until less is in flight.
+  bool held_ = false;      // Between hold() and release().
+  bool deferred_ = false;  // The request at hand is looked at again when all earlier ones are done.
+  bool resuming_ = false;  // In the worker's list for resume().
   bool lingering_ = false;  // Before it closes, see close_lingering().
   bool closing_ = false;    // No more requests; close when the replies are out.
 };

@@ -6,6 +6,8 @@
 #include "common/resp.h"
 #include "common/slot.h"
 #include "proxy/local_commands.h"
+#include "proxy/script_cache.h"
+#include "proxy/transaction.h"
 #include "proxy/worker.h"
 #include "proxy/worker_manager.h"
 
@@ -59,15 +61,29 @@ Dispatcher::Dispatcher(Worker& worker) : worker_(worker), gate_(*this) {}
 
 Dispatcher::~Dispatcher() = default;
 
-void Dispatcher::dispatch(Client& client, RequestParser& parser, std::string_view raw) {
+bool Dispatcher::dispatch(Client& client, RequestParser& parser, std::string_view raw) {
   using Replies = Client::Session::Replies;
   const bool skip = client.session.replies == Replies::kSkipNext;
   if (skip) client.session.replies = Replies::kSkipThis;
-  check_and_run(client, parser, raw);
-  if (skip && client.session.replies == Replies::kSkipThis) client.session.replies = Replies::kOn;
+  const bool is_done = check_and_run(client, parser, raw);
+  if (skip && client.session.replies == Replies::kSkipThis) {
+    client.session.replies = is_done ? Replies::kOn : Replies::kSkipNext;
+  }
+  return is_done;
 }
 
-void Dispatcher::check_and_run(Client& client, RequestParser& parser, std::string_view raw) {
+void Dispatcher::reject(Client& client, std::string_view error) {
+  if (client.transaction != nullptr) client.transaction->fail();
+  client.reply_error(error);
+}
+
+bool Dispatcher::must_be_alone(const Client& client, const Command& command, Arguments args) const {
+  if (client.transaction != nullptr) return client.watch != nullptr && command.name == "exec";
+  return command.action == CommandAction::kBlock || command.name == "watch" ||
+         has_block_option(command, args);
+}
+
+bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::string_view raw) {
   Arguments args = parser.args();
   const Command* command = find_command(args[0]);
   if (command == nullptr) {
@@ -75,34 +91,36 @@ void Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     if (equals_ignoring_case(args[0], "host:") || equals_ignoring_case(args[0], "post")) {
       // A browser or a forged form, not a Redis client.
       client.shut(Disconnect::kProtocol);
-      return;
+      return true;
     }
-    client.reply_error(unknown_command(args));
-    return;
+    reject(client, unknown_command(args));
+    return true;
   }
   if (!command->subcommands.empty() && args.size() >= 2) {
     const Command* subcommand = find_subcommand(*command, args[1]);
     if (subcommand == nullptr) {
-      client.reply_error("ERR unknown subcommand '" +
-                         std::string(args[1].substr(0, kEchoedNameMax)) + "'. Try " +
-                         to_upper(command->name) + " HELP.");
-      return;
+      reject(client, "ERR unknown subcommand '" + std::string(args[1].substr(0, kEchoedNameMax)) +
+                         "'. Try " + to_upper(command->name) + " HELP.");
+      return true;
     }
     command = subcommand;
   }
   if (!arity_fits(*command, args.size())) {
-    client.reply_error(wrong_arity(*command));
-    return;
+    reject(client, wrong_arity(*command));
+    return true;
   }
   if (!client.session.authenticated && (command->flags & kFlagNoAuth) == 0) {
-    client.reply_error("NOAUTH Authentication required.");
-    return;
+    reject(client, "NOAUTH Authentication required.");
+    return true;
   }
   if (command->proxy_admin && !client.session.admin) {
-    client.reply_error("NOPERM User " + client.names().user + " has no permissions to run the '" +
+    reject(client, "NOPERM User " + client.names().user + " has no permissions to run the '" +
                        std::string(command->name) + "' command");
-    return;
+    return true;
   }
+  const bool is_plain = client.transaction == nullptr && (command->flags & kFlagBlocking) == 0 &&
+                        command->action != CommandAction::kTransaction;
+  if (!is_plain && !client.has_no_request() && must_be_alone(client, *command, args)) return false;
   client.note_command(*command);
   if (parser.is_inline()) {
     encoded_.clear();
@@ -120,7 +138,13 @@ void Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     raw = encoded_;
   }
   Request request{client, *command, args, raw, client.session.db};
-  run(request);
+  if (client.transaction != nullptr && command->action != CommandAction::kTransaction &&
+      command->name != "quit" && command->name != "reset") {
+    queue(request);
+  } else {
+    run(request);
+  }
+  return true;
 }
 
 void Dispatcher::run(Request& request) {
@@ -131,26 +155,37 @@ void Dispatcher::run(Request& request) {
     run_local_command(request.client, request.command, request.args);
     return;
   }
-  if (worker_.memory_full() && action != CommandAction::kRefuse) {
-    worker_.stats().refused_memory.add();
-    refuse(request,
-           "OOM the proxy holds as many bytes as it may (proxy.memory_max); try again later");
+  if (action != CommandAction::kRefuse && action != CommandAction::kTransaction &&
+      is_out_of_memory(request)) {
     return;
   }
   act(request);
 }
 
+bool Dispatcher::is_out_of_memory(Request& request) {
+  if (!worker_.memory_full()) return false;
+  worker_.stats().refused_memory.add();
+  refuse(request,
+         "OOM the proxy holds as many bytes as it may (proxy.memory_max); try again later");
+  return true;
+}
+
 void Dispatcher::refuse(Request& request, std::string_view error) {
-  if (request.held != nullptr) {
-    worker_.fail(request.held->task, error);
+  if (request.held != nullptr || request.task != nullptr) {
+    worker_.fail(task_of(request), error);
   } else {
     request.client.reply_error(error);
   }
 }
 
 Task* Dispatcher::task_of(Request& request) {
-  return request.held != nullptr ? request.held->task
-                                 : request.client.add_task(request.command, request.raw);
+  Task* task = request.held != nullptr ? request.held->task : request.task;
+  if (task == nullptr) task = request.task = request.client.add_task(request.command, request.raw);
+  if (request.holds_client) {
+    task->holds_client = true;
+    request.client.hold();
+  }
+  return task;
 }
 
 void Dispatcher::act(Request& request) {
@@ -202,6 +237,12 @@ void Dispatcher::act(Request& request) {
     case CommandAction::kEval:
       eval(request);
       break;
+    case CommandAction::kTransaction:
+      transaction_command(request);
+      break;
+    case CommandAction::kBlock:
+      block(request);
+      break;
     case CommandAction::kRefuse:
       refuse(request, "ERR " + std::string(request.command.refusal));
       break;
@@ -218,6 +259,11 @@ void Dispatcher::shrink() {
   if (encoded_args_.capacity() > kKeptBytes) std::vector<std::string_view>().swap(encoded_args_);
 }
 
+void Dispatcher::count_slot(Place place) noexcept {
+  // A server on the ring is a unit, too; what is counted for it then is read by nobody.
+  worker_.stats().slots[place.unit % kSlotCount].add();
+}
+
 // ---- To one group -------------------------------------------------------------------------------
 
 void Dispatcher::forward(Request& request) {
@@ -225,11 +271,15 @@ void Dispatcher::forward(Request& request) {
   if (request.command.single_key != 0) {
     // Every command with one key at a fixed place: nearly all traffic.
     const Place place = worker_.topology().router->place(request.args[request.command.single_key]);
+    count_slot(place);
     if (!place.open) {
       positions_.assign(1, request.command.single_key);
       if (!admit(request, false)) return;
     }
     group = place.group;
+  } else if (has_block_option(request.command, request.args)) {
+    block(request);
+    return;
   } else if (!place_keys(request, group)) {
     return;
   }
@@ -237,12 +287,6 @@ void Dispatcher::forward(Request& request) {
 }
 
 bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
-  if (has_block_option(request.command, request.args)) {
-    refuse(request, "ERR BLOCK is not supported by this proxy: a waiting " +
-                        to_upper(request.command.name) +
-                        " would hold up the connection to the server; poll without BLOCK");
-    return false;
-  }
   if (request.command.key_step == 2 && request.args.size() % 2 == 0) {
     refuse(request, wrong_arity(request.command));  // MSETNX with a key without a value.
     return false;
@@ -263,6 +307,7 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
     return true;
   }
   const Place place = topology.router->place(request.args[positions_[0]]);
+  count_slot(place);
   for (size_t i = 1; i < positions_.size(); ++i) {
     if (topology.router->place(request.args[positions_[i]]).unit != place.unit) {
       worker_.stats().crossslot.add();
@@ -427,6 +472,7 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
   bool all_open = true;
   for (size_t key = 0; key < keys; ++key) {
     const Place place = topology.router->place(request.args[1 + key * args_per_key]);
+    count_slot(place);
     all_open = all_open && place.open;
     key_groups_.push_back(place.group);
     one_group = one_group && place.group == key_groups_.front();

@@ -9,6 +9,7 @@
 
 #include "common/command_table.h"
 #include "common/request_parser.h"
+#include "proxy/client.h"
 #include "proxy/gathering.h"
 #include "proxy/router.h"
 #include "proxy/slot_gate.h"
@@ -16,7 +17,6 @@
 namespace pikaproxy {
 
 class Backend;
-class Client;
 class Worker;
 
 // Decides what becomes of a request: checks it as Redis would, then answers it, forwards it to the
@@ -26,6 +26,8 @@ class Worker;
 //   dispatcher_gate.cc      requests whose slot is not open: held, and sent later
 //   dispatcher_scan.cc      SCAN, RANDOMKEY
 //   dispatcher_scripts.cc   EVAL and the like
+//   dispatcher_transactions.cc   MULTI, EXEC, WATCH
+//   dispatcher_blocking.cc  BLPOP and the like
 class Dispatcher : private SlotGate::Host {
  public:
   explicit Dispatcher(Worker& worker);
@@ -33,11 +35,20 @@ class Dispatcher : private SlotGate::Host {
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
 
-  // The request that `parser` found, whose bytes are `raw`.
-  void dispatch(Client& client, RequestParser& parser, std::string_view raw);
+  // The request that `parser` found, whose bytes are `raw`. False: it has to be given again when
+  // all earlier requests of the client have been answered.
+  bool dispatch(Client& client, RequestParser& parser, std::string_view raw);
 
   // All parts of a gathering have their replies.
   void gathered(Gathering& gathering);
+
+  // A transaction, or a request that holds its client, has its reply, which may be replaced. False:
+  // the request was sent again, elsewhere.
+  bool answered(Task* task, std::string_view& reply);
+  // Watched keys may be elsewhere now, and so may those that clients wait for.
+  void topology_changed();
+  // The client's own connections to servers are not needed any more.
+  void drop_connections(Client& client);
 
   // Requests that wait for their slot.
   SlotGate& gate() noexcept { return gate_; }
@@ -57,14 +68,22 @@ class Dispatcher : private SlotGate::Host {
     std::string_view raw;  // RESP, also where the client sent an inline command.
     uint32_t db;
     HeldRequest* held = nullptr;  // It was held, and goes on now: it has a task already.
+    Task* task = nullptr;         // Or so.
+    bool holds_client = false;    // The client's next request waits for its reply.
   };
 
-  void check_and_run(Client& client, RequestParser& parser, std::string_view raw);
+  bool check_and_run(Client& client, RequestParser& parser, std::string_view raw);
+  void reject(Client& client, std::string_view error);
+  // Whether it may only be sent when nothing else of the client is in flight.
+  bool must_be_alone(const Client& client, const Command& command, Arguments args) const;
   void run(Request& request);
+  // Then it was refused.
+  bool is_out_of_memory(Request& request);
   // Sends it, to whom it concerns.
   void act(Request& request);
   void refuse(Request& request, std::string_view error);
   Task* task_of(Request& request);
+  void count_slot(Place place) noexcept;
   void forward(Request& request);
   void forward_to(Request& request, GroupIndex group);
   void forward_to_any(Request& request);
@@ -74,6 +93,26 @@ class Dispatcher : private SlotGate::Host {
   void random_key(Request& request);
   void eval(Request& request);
   void script_load(Request& request);
+  void keep_script(Request& request);
+
+  void transaction_command(Request& request);
+  // Puts a request into the client's transaction.
+  bool queue(Request& request);
+  bool find_transaction_keys(Request& request);
+  void exec(Request& request);
+  void send_block(Request& request, std::string_view key);
+  void watch(Request& request);
+  void drop_watch(Client& client);
+  void watch_answered(Client& client, const Task& task, std::string_view reply);
+  std::string exec_error(const Task& task, std::string_view reply) const;
+
+  void block(Request& request);
+  // True: it goes on waiting, elsewhere.
+  bool wait_answered(Client& client, Task* task, std::string_view reply);
+  bool wait_again(Client& client, Task* task, const Client::Wait& wait);
+  void recall(Client& client, Backend& backend);
+  std::string too_many_connections() const;
+  void return_or_give_up(Backend* backend);
 
   // Where all of the request's keys live; false if the request was answered with an error.
   bool place_keys(Request& request, GroupIndex& group);
@@ -121,6 +160,8 @@ class Dispatcher : private SlotGate::Host {
   SlotGate gate_;
   std::string encoded_;                         // An inline command as RESP.
   std::vector<std::string_view> encoded_args_;  // Its arguments.
+  std::vector<std::string> scripts_needed_;     // By the transaction being sent.
+  std::string error_;                           // A reply that replaces the server's.
   std::string scratch_;                         // Merged replies, rewritten requests.
   std::vector<uint32_t> positions_;             // Of a request's keys.
   std::vector<GroupIndex> key_groups_;          // Their groups.

@@ -19,13 +19,17 @@ void Dispatcher::script_load(Request& request) {
   fan_out(request, Gathering::Kind::kAllOk);
 }
 
+void Dispatcher::keep_script(Request& request) {
+  worker_.manager().scripts().add(request.args[1]);
+}
+
 void Dispatcher::eval(Request& request) {
   GroupIndex group = kNoGroup;
   if (!place_keys(request, group)) return;
   ScriptCache& scripts = worker_.manager().scripts();
   const bool by_sha = request.command.name.starts_with("evalsha");
   if (!by_sha) {
-    scripts.add(request.args[1]);
+    keep_script(request);
     forward_to(request, group);
     return;
   }

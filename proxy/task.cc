@@ -81,7 +81,10 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->is_error = false;
   task->streaming = false;
   task->dropped = false;
+  task->is_block = false;
+  task->holds_client = false;
   task->silent = false;
+  task->replies_before = 0;
   task->next_of_client = free_;
   free_ = task;
   ++count_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -10,6 +11,7 @@
 
 #include "common/config.h"
 #include "common/request_parser.h"
+#include "common/slot.h"
 #include "proxy/backend_manager.h"
 #include "proxy/client.h"
 #include "proxy/dispatcher.h"
@@ -76,8 +78,13 @@ class Worker {
   bool memory_full() const noexcept { return memory_full_; }
 
   // A client's request, parsed. `raw`: its bytes.
-  void dispatch(Client& client, RequestParser& parser, std::string_view raw) {
-    dispatcher_.dispatch(client, parser, raw);
+  // False: not before all earlier requests of the client have been answered.
+  bool dispatch(Client& client, RequestParser& parser, std::string_view raw) {
+    return dispatcher_.dispatch(client, parser, raw);
+  }
+  // The client's own connections to servers: it has gone, or begins anew.
+  void drop_connections(Client& client) {
+    if (client.watch != nullptr || client.wait != nullptr) dispatcher_.drop_connections(client);
   }
 
   // A backend's words about a task it has let go of: the reply's last bytes, all of them where none
@@ -103,6 +110,9 @@ class Worker {
   void tick();
   void end_turn();
   void count(const Task& task);
+  // Groups that slots are leaving and that are not known to be drained of these slots.
+  std::vector<GroupIndex> groups_to_drain(const Topology& topology);
+  void note_drained();
   void use_topology(std::shared_ptr<const Topology> topology);
 
   // Constant after construction.
@@ -119,6 +129,9 @@ class Worker {
   BackendManager backends_;
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const Topology> topology_;
+  // By slot: the id of the group that is drained of it, since the slot is locked or migrating; 0 =
+  // none. A server that hangs later keeps no other slot's table from being installed.
+  std::array<uint32_t, kSlotCount> drained_of_{};
   Client* clients_ = nullptr;
   std::vector<Client*> resuming_;
   std::function<void()> drained_;        // Of clients, see drain().

@@ -11,6 +11,7 @@
 #include "common/config.h"
 #include "common/key_mover.h"
 #include "common/proxy_control.h"
+#include "common/proxy_inspector.h"
 #include "common/proxy_status.h"
 #include "proxy/resolver.h"
 #include "proxy/script_cache.h"
@@ -21,7 +22,7 @@ namespace pikaproxy {
 
 // Owns the workers and what they share: the settings in force, ids of clients, known scripts.
 // Any thread unless a method says otherwise.
-class WorkerManager : public ProxyStatus, public ProxyControl {
+class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspector {
  public:
   // `config` has been checked; `topology` was made from it.
   WorkerManager(const Config& config, std::shared_ptr<const Topology> topology);
@@ -69,6 +70,12 @@ class WorkerManager : public ProxyStatus, public ProxyControl {
   // ProxyStatus
   std::string metrics() const override;
   std::string not_ready_reason() const override;
+
+  // ProxyInspector
+  ProxySnapshot snapshot() const override;
+  Result<std::vector<ProxyClient>> clients() override;
+  Result<bool> kill_client(uint64_t id) override;
+  std::vector<ProxySlowRequest> slow_requests() const override;
 
   // ProxyControl. Who waits is told on a worker's thread, in stop(), or, once that has begun, on a
   // thread of its own.

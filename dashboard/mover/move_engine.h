@@ -40,6 +40,8 @@ struct MoveRoute {
 struct MoveLimits {
   uint64_t keys_per_second = 0;
   uint64_t bytes_per_second = 0;
+
+  bool operator==(const MoveLimits&) const = default;
 };
 
 // What the engine tells about a job. On the engine's threads; must not block.

@@ -157,6 +157,7 @@ void read_replication(const ServerInfo& info, ServerFacts& facts) {
       facts.replicas.push_back(host_port(field_of(value, "ip"), field_of(value, "port")));
     }
   }
+  facts.replication_id = info.get("master_replid");
   // Pika: db0:binlog_offset=2 51300980,safety_purge=none
   const std::string_view binlog = field_of(info.get("db0"), "binlog_offset");
   const size_t space = binlog.find(' ');
@@ -184,10 +185,8 @@ std::string_view mover_name(MoverKind kind) noexcept {
   return "copy";
 }
 
-Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout) {
-  auto link = ServerLink::connect(server, std::string(kSurveyName), timeout);
-  if (!link) return Error{link.error()};
-  const auto info = ServerInfo::ask(**link, timeout);
+Result<ServerFacts> ask_server_again(ServerLink& link, milliseconds timeout) {
+  const auto info = ServerInfo::ask(link, timeout);
   if (!info) return Error{info.error()};
   ServerFacts facts;
   const bool is_pika = info->is_pika();
@@ -203,16 +202,18 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
   } else {
     facts.engine = "unknown";
   }
+  facts.run_id = info->get("run_id");
   read_replication(*info, facts);
   facts.memory_bytes = info->number("used_memory");
   facts.memory_max_bytes = info->number("maxmemory");
+  facts.memory_policy = info->get("maxmemory_policy");
   facts.ops_per_second = info->number("instantaneous_ops_per_sec");
   facts.clients = info->number("connected_clients");
   facts.uptime_seconds = info->number("uptime_in_seconds");
   facts.loading = info->number("loading") != 0;
   if (is_pika) {
     // It counts keys only when told to, and then keeps the number: "db0 Strings_keys=3, ...".
-    const Reply size = (*link)->call({"DBSIZE"}, timeout);
+    const Reply size = link.call({"DBSIZE"}, timeout);
     if (size.kind == Reply::Kind::kInteger) facts.keys = static_cast<uint64_t>(size.integer);
   } else {
     for (const auto& [name, value] : info->lines()) {
@@ -223,6 +224,16 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
       facts.keys += count;
     }
   }
+  if (link.is_broken()) return Error{link.error()};
+  return facts;
+}
+
+Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout) {
+  auto link = ServerLink::connect(server, std::string(kSurveyName), timeout);
+  if (!link) return Error{link.error()};
+  auto asked = ask_server_again(**link, timeout);
+  if (!asked) return asked;
+  ServerFacts& facts = *asked;
   // Pika dies of some slot commands that lack their arguments; it does not get those.
   facts.has_migrate = has_command(**link, {"MIGRATE", "", "x", "", "x", "x"}, timeout);
   facts.has_dump_restore =
@@ -241,7 +252,7 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
   }
   if (facts.has_dump_restore) facts.dump_versions = dump_versions(**link, timeout);
   if ((*link)->is_broken()) return Error{(*link)->error()};
-  return facts;
+  return asked;
 }
 
 namespace {
@@ -351,6 +362,14 @@ Result<bool> replicate(const ServerAccess& server, const Address* master, millis
   if (master && master->is_unix()) {
     return Error{"A server cannot replicate from " + master->to_string() +
                  ": give its master a TCP address."};
+  }
+  if (master && !server.password.empty()) {
+    // Servers of a group have one password, and a replica needs its master's. One that refuses to
+    // be configured has it in its file, or its link stays down, which health tells.
+    (*link)->call({"CONFIG", "SET", "masterauth", server.password}, timeout);
+    if (!server.user.empty()) {
+      (*link)->call({"CONFIG", "SET", "masteruser", server.user}, timeout);
+    }
   }
   Args args = {"REPLICAOF", "NO", "ONE"};
   if (master) args = {"REPLICAOF", master->host, std::to_string(master->port)};

@@ -9,7 +9,8 @@ namespace {
 constexpr char kFirst[] = R"sql(
   CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
-  -- Groups, their servers, and who owns which slot. meta.topology_version is the epoch.
+  -- Groups, their servers in their order, and who owns which slot. meta.topology_version is the
+  -- epoch.
   CREATE TABLE groups (
     id INTEGER PRIMARY KEY CHECK (id BETWEEN 1 AND 9999),
     name TEXT NOT NULL UNIQUE,
@@ -19,6 +20,7 @@ constexpr char kFirst[] = R"sql(
   CREATE TABLE servers (
     addr TEXT PRIMARY KEY,
     group_id INTEGER NOT NULL REFERENCES groups (id),
+    position INTEGER NOT NULL,
     is_master INTEGER NOT NULL) STRICT;
   -- state: 'normal', 'locked', 'migrating'. No row: unassigned.
   CREATE TABLE slots (
@@ -27,26 +29,28 @@ constexpr char kFirst[] = R"sql(
     group_id INTEGER NOT NULL REFERENCES groups (id),
     target_id INTEGER REFERENCES groups (id)) STRICT;
 
-  -- document: what the API shows of a migration and the engine needs to go on with it.
+  -- document: all of a migration but its slots. meta.next_migration_id is that of the next one.
   CREATE TABLE migrations (
     id INTEGER PRIMARY KEY,
     state TEXT NOT NULL,
-    document TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    ended_at INTEGER) STRICT;
+    document TEXT NOT NULL) STRICT;
+  -- step: as in docs/slot-migration.md. back: on the way from target to source.
   CREATE TABLE migration_slots (
     migration_id INTEGER NOT NULL REFERENCES migrations (id),
     slot INTEGER NOT NULL,
     source_id INTEGER NOT NULL,
     target_id INTEGER NOT NULL,
     step TEXT NOT NULL,
+    back INTEGER NOT NULL,
     PRIMARY KEY (migration_id, slot)) STRICT, WITHOUT ROWID;
   CREATE TABLE plans (
     id INTEGER PRIMARY KEY,
-    topology_version INTEGER NOT NULL,
-    document TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL) STRICT;
+    document TEXT NOT NULL) STRICT;
+
+  CREATE TABLE promotions (
+    id INTEGER PRIMARY KEY,
+    step TEXT NOT NULL,
+    document TEXT NOT NULL) STRICT;
 
   CREATE TABLE users (
     name TEXT PRIMARY KEY,

@@ -29,6 +29,8 @@ ACTIONS = {
     "kScriptExists": "all groups; 1 where every one has it",
     "kScriptFlush": "all groups; the proxy forgets its scripts",
     "kEval": "all keys in one slot; sent again where the server lost the script",
+    "kTransaction": "keys of one slot, sent as one block at EXEC",
+    "kBlock": "all keys in one slot; waits on a connection of the client's own",
     "kLocal": "the proxy",
 }
 

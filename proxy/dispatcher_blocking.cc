@@ -1,0 +1,186 @@
+// BLPOP and its like, and XREAD with BLOCK: requests that may wait at the server.
+//
+// Such a request gets a connection of the client's own. It is sent when all earlier requests of the
+// client have been answered, and the later ones are looked at when it has been, as in Redis. When
+// the slot of its keys is locked or moves, the server is told to end the wait (CLIENT UNBLOCK):
+// then either an element has been delivered, or the request goes on behind the lock with the time
+// that is left.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "common/ascii.h"
+#include "common/resp.h"
+#include "proxy/dispatcher.h"
+#include "proxy/worker.h"
+
+namespace pikaproxy {
+namespace {
+
+// Which argument says how long, and its unit.
+struct TimeoutPlace {
+  size_t position = 0;  // 0: none found.
+  bool is_milliseconds = false;
+};
+
+TimeoutPlace timeout_place(const Command& command, Arguments args) {
+  if (command.name == "blmpop" || command.name == "bzmpop") return {1, false};
+  if (!command.name.starts_with("xread")) return {args.size() - 1, false};
+  for (size_t i = 1; i + 1 < args.size(); ++i) {
+    if (equals_ignoring_case(args[i], "streams")) break;
+    if (equals_ignoring_case(args[i], "block")) return {i + 1, true};
+  }
+  return {};
+}
+
+// Microseconds; 0 = for ever; negative = not a time, the server says so.
+Ticks read_timeout(std::string_view text, bool is_milliseconds) {
+  const std::string copy(text);
+  char* end = nullptr;
+  const double value = std::strtod(copy.c_str(), &end);
+  if (copy.empty() || *end != '\0' || !std::isfinite(value) || value < 0 || value > 1e12) return -1;
+  return std::max<Ticks>(static_cast<Ticks>(value * (is_milliseconds ? 1e3 : 1e6)), value > 0);
+}
+
+std::string write_timeout(Ticks left, bool is_milliseconds) {
+  const Ticks milliseconds = std::max<Ticks>(left / 1000, 1);
+  if (is_milliseconds) return std::to_string(milliseconds);
+  char text[32];
+  std::snprintf(text, sizeof text, "%lld.%03lld", static_cast<long long>(milliseconds / 1000),
+                static_cast<long long>(milliseconds % 1000));
+  return text;
+}
+
+bool is_null(std::string_view reply) {
+  return reply == resp::kNullArray || reply == resp::kNull;
+}
+
+}  // namespace
+
+std::string Dispatcher::too_many_connections() const {
+  return "ERR too many clients wait for keys or watch them (backend.dedicated_max = " +
+         std::to_string(worker_.config().backend.dedicated_max) + " for each worker)";
+}
+
+void Dispatcher::block(Request& request) {
+  GroupIndex group = kNoGroup;
+  request.holds_client = true;
+  if (!place_keys(request, group)) return;
+  Client& client = request.client;
+  Task* task = task_of(request);
+  Backend* backend = worker_.backends().lend(group, request.db, client);
+  if (backend == nullptr) {
+    worker_.fail(task, too_many_connections());
+    return;
+  }
+  const TimeoutPlace place = timeout_place(request.command, request.args);
+  const Ticks timeout =
+      place.position == 0 ? -1 : read_timeout(request.args[place.position], place.is_milliseconds);
+  backend->set_patience(timeout == 0 ? -1 : std::max<Ticks>(timeout, 0));
+  if (client.wait == nullptr) {
+    client.wait = std::make_unique<Client::Wait>();
+    client.wait->since = worker_.loop().now();
+  }
+  client.wait->backend = backend;
+  client.wait->request = request.raw;
+  client.wait->db = request.db;
+  client.wait->recalled = false;
+  if (!backend->accept(task, request.raw.size())) return;
+  backend->write(client.wait->request);
+}
+
+bool Dispatcher::wait_answered(Client& client, Task* task, std::string_view piece) {
+  if (client.wait == nullptr) return false;
+  Backend* backend = client.wait->backend;
+  const bool is_lost = !backend->is_clean();
+  return_or_give_up(backend);
+  const bool goes_on =
+      client.wait->recalled && (is_lost || (task->reply.size() == 0 && is_null(piece)));
+  const std::unique_ptr<Client::Wait> wait = std::move(client.wait);
+  return goes_on && wait_again(client, task, *wait);
+}
+
+bool Dispatcher::wait_again(Client& client, Task* task, const Client::Wait& wait) {
+  RequestParser parser;
+  RequestProgress progress;
+  if (parser.parse(wait.request, progress, {UINT64_MAX, UINT64_MAX, true}) !=
+      RequestParser::Status::kRequest) {
+    return false;
+  }
+  std::vector<std::string_view> args(parser.args().begin(), parser.args().end());
+  const TimeoutPlace place = timeout_place(*task->command, args);
+  const Ticks timeout = read_timeout(args[place.position], place.is_milliseconds);
+  std::string left;
+  if (timeout > 0) {
+    const Ticks rest = wait.since + timeout - worker_.loop().now();
+    if (rest <= 0) return false;  // The time was up anyway: nil is the answer.
+    left = write_timeout(rest, place.is_milliseconds);
+    args[place.position] = left;
+  }
+  std::string bytes;
+  resp::append_array(bytes, static_cast<int64_t>(args.size()));
+  for (const std::string_view arg : args) resp::append_bulk(bytes, arg);
+  RequestProgress again;
+  parser.parse(bytes, again, {UINT64_MAX, UINT64_MAX, true});
+  task->reply.clear(worker_.loop().pool());
+  task->is_error = false;
+  task->sent = 0;
+  Request request{client, *task->command, parser.args(), bytes, wait.db};
+  request.task = task;
+  block(request);
+  return true;
+}
+
+void Dispatcher::topology_changed() {
+  worker_.backends().for_each_lent([this](Backend& backend, Client& client) {
+    const auto stays = [&](std::string_view key) {
+      const Place place = worker_.topology().router->place(key);
+      return place.open && backend.serves(worker_.topology().groups[place.group]);
+    };
+    if (client.watch != nullptr && client.watch->backend == &backend) {
+      if (!stays(client.watch->key)) client.watch->broken = true;
+      return;
+    }
+    if (client.wait == nullptr || client.wait->recalled) return;
+    RequestParser parser;
+    RequestProgress progress;
+    parser.parse(client.wait->request, progress, {UINT64_MAX, UINT64_MAX, true});
+    std::string_view error;
+    const Command* command = find_command(parser.args()[0]);
+    if (!find_keys(*command, parser.args(), positions_, error) || positions_.empty()) return;
+    if (stays(parser.args()[positions_.front()])) return;
+    recall(client, backend);
+  });
+}
+
+void Dispatcher::recall(Client& client, Backend& backend) {
+  client.wait->recalled = true;
+  Backend* control = worker_.backends().counterpart(backend);
+  if (control == nullptr || backend.client_id().empty()) {
+    // The server cannot be asked to end the wait: the end of the connection does it.
+    backend.give_up();
+    return;
+  }
+  std::string unblock;
+  resp::append_array(unblock, 3);
+  resp::append_bulk(unblock, "CLIENT");
+  resp::append_bulk(unblock, "UNBLOCK");
+  resp::append_bulk(unblock, backend.client_id());
+  Task* task = worker_.tasks().take();
+  task->command = find_subcommand(*find_command("client"), "unblock");
+  task->started = worker_.loop().now();
+  task->prefix_size = 0;
+  if (control->accept(task, unblock.size())) control->write(unblock);
+}
+
+void Dispatcher::drop_connections(Client& client) {
+  if (client.wait != nullptr) {
+    Backend* backend = client.wait->backend;
+    client.wait.reset();
+    worker_.backends().give_up(backend);
+  }
+  drop_watch(client);
+}
+
+}  // namespace pikaproxy

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/request_parser.h"
+#include "proxy/byte_queue.h"
+
+namespace pikaproxy {
+
+// What a client has queued since MULTI. Requests stay with the proxy until EXEC; then they go to
+// the server as one block, MULTI and EXEC around them, over the connection that all clients share:
+// nothing of another client comes between them.
+//
+//   MULTI       +OK          all answers here come from the proxy
+//   SET {a}1 x  +QUEUED
+//   EXEC        the server's reply to the block's last request
+//
+// All keys must lie in one slot. Worker's thread only.
+class Transaction {
+ public:
+  // The bytes kept count in `pool`, which outlives the transaction.
+  explicit Transaction(BlockPool& pool);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  // An error was answered: EXEC will refuse.
+  void fail() noexcept { failed_ = true; }
+  bool has_failed() const noexcept { return failed_; }
+
+  // Takes a request, whose keys are the arguments at `keys`; `args` are views into `raw`.
+  void queue(std::string_view raw, Arguments args, const std::vector<uint32_t>& keys);
+  // The EVALSHA just queued needs this script.
+  void need_script(std::string_view sha) { scripts_.emplace_back(sha); }
+
+  uint32_t size() const noexcept { return size_; }
+  uint64_t bytes() const noexcept { return block_.size(); }
+  bool has_keys() const noexcept { return !keys_.empty(); }
+  std::string_view first_key() const noexcept { return key(keys_.front()); }
+  const std::vector<std::string>& scripts() const noexcept { return scripts_; }
+
+  // Closes the block: MULTI, the requests, EXEC. Nothing can be queued any more.
+  std::string_view finish();
+  // The keys, as views into the block. After finish().
+  std::vector<std::string_view> keys() const;
+
+ private:
+  struct Span {
+    size_t at, size;
+  };
+  std::string_view key(const Span& span) const noexcept {
+    return std::string_view(block_).substr(span.at, span.size);
+  }
+  void append(std::string_view bytes);
+
+  BlockPool& pool_;
+  std::string block_;
+  std::vector<Span> keys_;
+  std::vector<std::string> scripts_;
+  uint32_t size_ = 0;
+  bool failed_ = false;
+};
+
+}  // namespace pikaproxy

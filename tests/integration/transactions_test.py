@@ -1,0 +1,194 @@
+#!/usr/bin/python3
+"""MULTI, EXEC, WATCH and what waits at a server (BLPOP ...) behave as with one Redis, within a slot."""
+
+import sys
+import threading
+
+from checks import run_tests
+from servers import PikaProxy, RedisServer, wait_until
+
+# Sent one after the other to the proxy and to a redis-server: the replies are the same.
+SEQUENCES = [
+    "MULTI|SET {t}a 1|INCR {t}a|LPUSH {t}l x|INCR {t}l|GET {t}a|EXEC|GET {t}a",
+    "EXEC|DISCARD|MULTI|EXEC|MULTI|DISCARD|UNWATCH",
+    "MULTI|NOSUCH|EXEC|GET {t}a",
+    "MULTI|MULTI|SET {t}b 1|EXEC",
+    "MULTI|SET x|SET {t}c 1|EXEC|EXISTS {t}c",
+    "MULTI|WATCH {t}a|SET {t}d 1|EXEC",
+    "MULTI|PING|ECHO hello|EXEC",
+    "WATCH {t}a|MULTI|INCR {t}a|EXEC|GET {t}a",
+    "WATCH {t}a|SET {t}a 9|MULTI|INCR {t}a|EXEC|GET {t}a",
+    "WATCH {t}a|SET {t}a 9|UNWATCH|MULTI|INCR {t}a|EXEC|GET {t}a",
+    "WATCH {t}a|SET {t}a 9|MULTI|INCR {t}a|DISCARD|MULTI|INCR {t}a|EXEC",
+    "WATCH {t}a {t}b|WATCH {t}c|MULTI|GET {t}a|EXEC",
+    "WATCH {t}a|MULTI|EXEC|WATCH {t}a|MULTI|GET|EXEC",
+    "MULTI|MGET {t}a {t}b|MSET {t}a 1 {t}b 2|DEL {t}a {t}zz|EXISTS {t}b|EXEC",
+    "MULTI|EVAL return{KEYS[1],ARGV[1]} 1 {t}a v|EXEC",
+    "MULTI|BLPOP {t}none 0|EXEC|RPUSH {t}q 1 2 3|MULTI|BLPOP {t}q 0|BRPOP {t}q 0|EXEC|LRANGE {t}q 0 -1",
+    "SELECT 3|MULTI|SET {t}x 3|GET {t}x|EXEC|SELECT 0|GET {t}x",
+    "BLPOP {t}q 0|BLPOP {t}q 0.01|BRPOPLPUSH {t}q {t}r 0.01|BLMOVE {t}q {t}r LEFT RIGHT 0.01",
+    "RPUSH {t}m 1 2 3 4|BLMPOP 0 2 {t}none {t}m LEFT COUNT 2|BLMOVE {t}m {t}n LEFT RIGHT 0|LRANGE {t}n 0 -1",
+    "ZADD {t}z 1 a 2 b 3 c|BZPOPMIN {t}z 0|BZPOPMAX {t}none {t}z 0|BZMPOP 0 1 {t}z MIN|BZPOPMIN {t}z 0.01",
+    "BLPOP {t}q x|BLPOP {t}q -1|BLMPOP x 1 {t}q LEFT|SET {t}a 1|BLPOP {t}a 0|BLPOP",
+    "XADD {t}s 1-1 f v|XREAD BLOCK 0 STREAMS {t}s 0|XREAD BLOCK 1 STREAMS {t}s $|XREAD COUNT 1 BLOCK x STREAMS {t}s 0",
+    "XGROUP CREATE {t}s g 0|XREADGROUP GROUP g c BLOCK 0 STREAMS {t}s >|XREADGROUP GROUP g c BLOCK 1 STREAMS {t}s >",
+]
+
+
+class Two:
+    """Two groups behind the proxy, and a redis-server to compare with."""
+
+    def __init__(self, t, options=None):
+        self.plain = RedisServer()
+        self.servers = [RedisServer(), RedisServer()]
+        self.proxy = PikaProxy(t.pikaproxy, self.servers, options or {"proxy.workers": 2})
+        self.client = self.proxy.client
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in (self.proxy, self.plain, *self.servers):
+            process.stop()
+
+
+def test_as_redis(t):
+    with Two(t) as cluster:
+        for pipelined in (False, True):
+            for sequence in SEQUENCES:
+                requests = [line.split(" ") for line in sequence.split("|")]
+                with cluster.client() as ours, cluster.plain.client() as plain:
+                    got = []
+                    for side in (ours, plain):
+                        if pipelined:
+                            for request in requests:
+                                side.send(*request)
+                            got.append([side.read() for _ in requests])
+                        else:
+                            got.append([side.call(*request) for request in requests])
+                    t.equal(got[0], got[1], ("pipelined: " if pipelined else "") + sequence)
+            with cluster.client() as ours, cluster.plain.client() as plain:
+                ours.call("FLUSHALL")
+                plain.call("FLUSHALL")
+
+
+def test_one_slot(t):
+    with Two(t) as cluster, cluster.client() as client:
+        client.call("MULTI")
+        client.call("SET", "a", "1")
+        t.error(client.call("SET", "b", "2"), "CROSSSLOT Keys in request don't hash", "another slot is refused at once")
+        t.error(client.call("EXEC"), "EXECABORT ", "and the transaction with it")
+        t.equal(client.call("GET", "a"), None, "nothing of it was executed")
+        t.error(client.call("WATCH", "a", "b"), "CROSSSLOT ", "WATCH of two slots")
+        client.call("WATCH", "a")
+        client.call("MULTI")
+        t.error(client.call("SET", "b", "2"), "CROSSSLOT ", "a transaction in another slot than the watched keys")
+        t.error(client.call("EXEC"), "EXECABORT ", "is refused")
+        for words in (["DBSIZE"], ["KEYS", "*"], ["SCAN", "0"], ["SELECT", "1"], ["CLIENT", "ID"], ["FLUSHALL"],
+                      ["SCRIPT", "LOAD", "return 1"], ["INFO"]):
+            client.call("MULTI")
+            t.error(client.call(*words), "ERR '.*' (concerns all groups|is answered by the proxy) and cannot be part",
+                    "%s in a transaction" % words[0])
+            t.error(client.call("EXEC"), "EXECABORT ", "EXEC after %s" % words[0])
+
+
+def test_isolation(t):
+    """Clients that add up with WATCH lose nothing."""
+    clients, rounds = 6, 60
+    with Two(t) as cluster:
+        done = []
+
+        def add():
+            with cluster.client() as client:
+                count = 0
+                while count < rounds:
+                    client.call("WATCH", "{sum}n")
+                    value = int(client.call("GET", "{sum}n") or 0)
+                    client.call("MULTI")
+                    client.call("SET", "{sum}n", value + 1)
+                    client.call("RPUSH", "{sum}log", value)
+                    if client.call("EXEC") is not None:
+                        count += 1
+                done.append(count)
+
+        threads = [threading.Thread(target=add) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with cluster.client() as client:
+            t.equal(done, [rounds] * clients, "all clients came through")
+            t.equal(client.call("GET", "{sum}n"), b"%d" % (clients * rounds), "every addition counts")
+            t.equal(client.call("LRANGE", "{sum}log", 0, -1), [b"%d" % i for i in range(clients * rounds)],
+                    "each saw the one before")
+
+
+def test_server_refuses(t):
+    """What the server says of a queued request is in the error of EXEC."""
+    with RedisServer("--maxmemory", "1mb") as full, PikaProxy(t.pikaproxy, [full]) as proxy, \
+            proxy.client() as client:
+        client.call("MULTI")
+        t.equal(client.call("SET", "k", "v" * 100), "QUEUED", "the proxy queues")
+        t.error(client.call("EXEC"), "EXECABORT Transaction discarded because of: OOM ", "EXEC when the server is full")
+        t.equal(client.call("ECHO", "on"), b"on", "the connection goes on")
+
+
+def test_blocking(t):
+    with Two(t) as cluster:
+        server = cluster.servers
+        for index in range(20):
+            key = "q%d" % index
+            with cluster.client() as waiting, cluster.client() as other:
+                waiting.send("BLPOP", key, "{%s}b" % key, "30")
+                waiting.send("ECHO", "behind it")
+                if index % 2 == 0:  # Once it waits at the server, and once perhaps before.
+                    wait_until(lambda: any(b"flags=b" in s.client().call("CLIENT", "LIST") for s in server), 20,
+                               "the wait")
+                other.call("RPUSH", key, "element")
+                t.equal(waiting.read(), [key.encode(), b"element"], "the element arrives")
+                t.equal(waiting.read(), b"behind it", "what was sent behind it is answered behind it")
+        with cluster.client() as waiting, cluster.client() as other:
+            waiting.send("BLPOP", "gone", "0")
+            wait_until(lambda: any(b"flags=b" in s.client().call("CLIENT", "LIST") for s in server), 20, "the wait")
+            waiting.close()
+            wait_until(lambda: not any(b"flags=b" in s.client().call("CLIENT", "LIST") for s in server), 20,
+                       "the end of the wait with its client")
+            other.call("RPUSH", "gone", "kept")
+            t.equal(other.call("LRANGE", "gone", 0, -1), [b"kept"], "nothing is taken for a client that has gone")
+
+
+def test_bound(t):
+    with Two(t, {"proxy.workers": 1, "backend.dedicated_max": 2}) as cluster:
+        clients = [cluster.client() for _ in range(3)]
+        for client in clients[:2]:
+            client.send("BLPOP", "bound", "0")
+        wait_until(lambda: sum(s.client().call("CLIENT", "LIST").count(b"flags=b") for s in cluster.servers) == 2,
+                   20, "two waits")
+        t.error(clients[2].call("BLPOP", "bound", "0"), "ERR too many clients wait .*dedicated_max", "a third one")
+        t.error(clients[2].call("WATCH", "bound"), "ERR too many clients wait .*dedicated_max", "or a WATCH")
+        clients[2].call("RPUSH", "bound", "1", "2")
+        t.equal(sorted(client.read()[1] for client in clients[:2]), [b"1", b"2"], "the others get their elements")
+        t.equal(clients[2].call("WATCH", "bound"), "OK", "then there is room again")
+        for client in clients:
+            client.close()
+
+
+def test_server_lost(t):
+    with Two(t) as cluster, cluster.client() as waiting, cluster.client() as watching:
+        key = "lost"
+        waiting.send("BLPOP", key, "0")
+        watching.call("WATCH", key)
+        wait_until(lambda: any(b"flags=b" in s.client().call("CLIENT", "LIST") for s in cluster.servers), 20,
+                   "the wait")
+        watching.call("MULTI")
+        watching.call("SET", key, "1")
+        for server in cluster.servers:
+            server.kill()
+        t.error(waiting.read(), "ERR server .* of group .*", "who waits is told")
+        t.error(watching.call("EXEC"), "ERR server .* of group .*", "EXEC over a lost WATCH fails")
+        t.error(watching.call("EXEC"), "ERR EXEC without MULTI", "and ends the transaction")
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(__doc__, [test_as_redis, test_one_slot, test_isolation, test_server_refuses, test_blocking,
+                                 test_bound, test_server_lost]))
