@@ -45,6 +45,8 @@ class MoveLinks {
   // After an exchange failed: gives the link up and keeps its reason.
   void lose(End end);
   const std::string& error() const noexcept { return error_; }
+  // Whether a server is Pika, as it said at first. False: it cannot be reached, see error().
+  bool ask_is_pika(End end, bool& is_pika);
 
   // The source has no MEMORY USAGE, or forbids it.
   bool lacks_memory_usage = false;
@@ -52,6 +54,7 @@ class MoveLinks {
  private:
   RouteState& state_;
   std::unique_ptr<ServerLink> links_[2];
+  std::optional<bool> is_pika_[2];
   std::string error_;
 };
 

@@ -324,7 +324,10 @@ Result<uint64_t> purge_keys(const ServerAccess& server, const std::vector<SlotId
   if (!ended) return Error{ended.error()};
   const auto wanted = set_of(slots);
   uint64_t purged = 0;
-  std::string remover = "UNLINK";
+  const auto info = ServerInfo::ask(**link, kScanTimeout);
+  if (!info) return Error{info.error()};
+  // Pika's UNLINK leaves values in its cache.
+  std::string remover = info->is_pika() ? "DEL" : "UNLINK";
   std::vector<Reply> replies;
   const Result<bool> done =
       each_key(**link, [&](const std::vector<std::string>& keys) -> Result<bool> {
