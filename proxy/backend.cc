@@ -4,13 +4,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "common/resp.h"
 #include "proxy/resolver.h"
 #include "proxy/socket_options.h"
 #include "proxy/worker.h"
+#include "proxy/worker_manager.h"
 
 namespace pikaproxy {
 namespace {
