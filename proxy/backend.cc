@@ -11,6 +11,7 @@
 #include "proxy/resolver.h"
 #include "proxy/socket_options.h"
 #include "proxy/worker.h"
+#include "proxy/worker_manager.h"
 
 namespace pikaproxy {
 namespace {
