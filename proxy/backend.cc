@@ -220,9 +220,8 @@ void Backend::next_handshake_step() {
     state_ = State::kPing;
     identified_ = 0;
     identity_ = {"", local_name(fd())};
-    send(request(
-        {"CLIENT", "SETNAME",
-         "pikaproxy:" + std::to_string(::getpid()) + ":" + std::to_string(worker_.index())}));
+    send(request({"CLIENT", "SETNAME",
+                  worker_.manager().connection_name() + std::to_string(worker_.index())}));
     send(request({"CLIENT", "INFO"}));
     send(request({"CLIENT", "ID"}));
     send(request({"PING"}));

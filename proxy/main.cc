@@ -74,12 +74,13 @@ class Process {
       for (auto& listener : *listeners) listeners_.push_back(std::move(listener));
     }
     if (Dashboard::is_wanted(config_)) {
-      auto started = Dashboard::start(config_, manager_, manager_);
+      auto started = Dashboard::start(config_, {manager_, manager_, manager_});
       if (const auto* failure = std::get_if<Dashboard::Failure>(&started)) {
         return fail(failure->of_store ? kExitStoreError : kExitCannotBind, failure->message);
       }
       dashboard_ = std::move(std::get<std::unique_ptr<Dashboard>>(started));
       manager_.set_mover(&dashboard_->mover());
+      manager_.set_cluster(dashboard_->cluster_id());
     } else if (config_.admin.enabled) {
       if (config_.dashboard.enabled) {
         log_info("no dashboard: the configuration has the groups itself");

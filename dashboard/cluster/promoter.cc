@@ -30,7 +30,8 @@ std::shared_ptr<const Promotion> find(const Controller& controller, uint64_t id)
 
 Promoter::Promoter(Controller& controller, PromoterOptions options, EventBus* events)
     : controller_(controller), options_(options), events_(events) {
-  for (const auto& [id, promotion] : controller.state()->promotions) {
+  const auto state = controller.state();
+  for (const auto& [id, promotion] : state->promotions) {
     if (promotion->ended()) continue;
     log_info("promotion goes on", "id", id, "step", promotion_step_name(promotion->step));
     const std::lock_guard lock(mutex_);
@@ -140,7 +141,8 @@ void Promoter::run(uint64_t id) {
 }
 
 ServerAccess Promoter::access(const Promotion& promotion, const Address& server) const {
-  const ClusterGroup& group = *controller_.state()->topology.group(promotion.group);
+  const auto state = controller_.state();
+  const ClusterGroup& group = *state->topology.group(promotion.group);
   return {server, group.username, group.password};
 }
 

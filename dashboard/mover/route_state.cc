@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/connection_name.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "dashboard/mover/client_list.h"
@@ -47,10 +48,11 @@ bool comes_before_values(std::string_view cmd) {
 
 }  // namespace
 
-RouteState::RouteState(MoveRoute route, std::string name_prefix, std::string instance,
+RouteState::RouteState(MoveRoute route, const std::string& cluster, std::string instance,
                        StopSignal& stop)
     : route_(std::move(route)),
-      name_prefix_(std::move(name_prefix)),
+      name_prefix_(mover_name_prefix(cluster)),
+      worker_prefix_(worker_name_prefix(cluster)),
       instance_(std::move(instance)),
       stop_(stop) {}
 
@@ -174,14 +176,22 @@ Result<bool> RouteState::settle_end(End end, std::vector<GivenUp>& given_up, Ser
   return true;
 }
 
+bool RouteState::is_earlier(const std::string& name) const {
+  if (name.starts_with(worker_prefix_)) {
+    return !name.starts_with(worker_prefix_ + process_instance() + ":");
+  }
+  return name.starts_with(name_prefix_) && !name.starts_with(name_prefix_ + instance_ + "-");
+}
+
+// Requests of clients too: what a killed proxy had sent may be waiting in a socket, and must not
+// run at a server that the slot has left, or comes back to.
 Result<bool> RouteState::kill_earlier(ServerLink& control) {
-  const std::string ours = name_prefix_ + instance_ + "-";
   for (int check = 0; check < kKillChecks; ++check) {
     const Reply list = control.call({"CLIENT", "LIST"}, kControlTimeout);
     if (!list.is_bulk()) return Error{refusal(control, list)};
     bool found = false;
     for (const ClientListEntry& entry : parse_client_list(list.text)) {
-      if (!entry.name.starts_with(name_prefix_) || entry.name.starts_with(ours)) continue;
+      if (!is_earlier(entry.name)) continue;
       found = true;
       const Reply killed = kill(control, entry.id, entry.addr);
       if (killed.is_error() && (control.is_broken() || entry.id != 0)) {
@@ -197,7 +207,7 @@ Result<bool> RouteState::kill_earlier(ServerLink& control) {
       "Server " + control.server().address.to_string() +
       " keeps connections of an earlier process of ours: end that process (its clients are "
       "named " +
-      name_prefix_ + "...)."};
+      name_prefix_ + "... or " + worker_prefix_ + "...)."};
 }
 
 Result<bool> RouteState::kill_transfers(ServerLink& target, const std::string& source_ip) {

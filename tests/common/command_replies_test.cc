@@ -64,7 +64,7 @@ TEST_SUITE("common/command_replies") {
     CHECK(info({"nosuch"}) == "*1\r\n$-1\r\n");
     CHECK(info({"", "get|x", "client|id|x", "client|", "|"}) ==
           "*5\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n");
-    CHECK(info({"blpop", "client|tracking"}, RespVersion::k3) == "*2\r\n_\r\n_\r\n");
+    CHECK(info({"monitor", "client|tracking"}, RespVersion::k3) == "*2\r\n_\r\n_\r\n");
     CHECK(info({}) == "*0\r\n");
   }
 

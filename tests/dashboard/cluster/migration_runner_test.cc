@@ -265,7 +265,7 @@ TEST_SUITE("dashboard/cluster/migration_runner") {
       process.migrate(3);
       REQUIRE(eventually([&] {
         const Migration now = process.migration();
-        return now.count(SlotStep::kDone) >= 2 && now.count(SlotStep::kMigrating) >= 1;
+        return now.count(SlotStep::kDone) >= 2 && now.find(4)->step == SlotStep::kMigrating;
       }));
       process.cancel(rollback);
       process.world.hold({});
@@ -375,8 +375,8 @@ TEST_SUITE("dashboard/cluster/migration_runner") {
             if (cancels) {
               REQUIRE(eventually([&] {
                 const Migration now = process.migration();
-                return is_over() ||
-                       (now.count(SlotStep::kDone) >= 2 && now.count(SlotStep::kMigrating) >= 1);
+                return is_over() || (now.count(SlotStep::kDone) >= 2 &&
+                                     now.find(4)->step == SlotStep::kMigrating);
               }));
               if (!is_over()) {
                 if (story == Story::kRollbackLate) process.world.set_stuck(1);

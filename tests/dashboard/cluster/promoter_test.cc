@@ -186,7 +186,7 @@ struct Cluster {
     REQUIRE(wait_for([&] { return controller->state()->promotions.at(id)->ended(); }));
     return *controller->state()->promotions.at(id);
   }
-  const ClusterGroup& group() { return controller->state()->topology.groups.at(1); }
+  ClusterGroup group() { return controller->state()->topology.groups.at(1); }
   bool all_slots_normal() {
     const auto state = controller->state();
     return std::all_of(state->topology.slots.begin(), state->topology.slots.end(),

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""A request that a killed proxy had sent reaches its server late: when the slot is on its way to or from it again.
+
+    late_write_test.py --pikaproxy build/dev/pikaproxy [--seed N] [names of tests]
+
+The connection to the server hangs while a request is in it; the proxy is killed; its successor, with connections of its
+own, moves the slot; then what hung arrives. The request may be executed or not, but nothing that was acknowledged
+meanwhile may be lost.
+"""
+
+import os
+import shutil
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+
+from checks import run_tests, slot_of  # noqa: E402
+from cluster import Cluster  # noqa: E402
+from migrator import ENDED  # noqa: E402
+from servers import wait_until  # noqa: E402
+
+TAG = "late"
+SLOT = slot_of(TAG)
+FILLING = 400  # Keys that keep the slot on its way for a while.
+SLOW = 20      # Keys per second.
+
+
+class Story:
+    def __init__(self, t, mover):
+        self.directory = os.path.join(os.path.dirname(os.path.dirname(HERE)), "build", "consistency", t.test)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        os.makedirs(self.directory)
+        self.cluster = Cluster(t.pikaproxy, self.directory, mover, groups=2)
+        self.cluster.start()
+        self.key = "counter{%s}" % TAG
+        self.home = 0 if SLOT < 512 else 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self.cluster.end()
+        if kind is None:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def call(self, *words):
+        return self.cluster.call(0, words)
+
+    def fill(self):
+        for number in range(FILLING):
+            self.call("SET", "filling{%s}%d" % (TAG, number), number)
+        for _ in range(10):
+            self.call("INCR", self.key)
+
+    def die_with_a_request_in_flight(self):
+        """An INCR that nobody has answered is on its way to the slot's home."""
+        relay = self.cluster.relay
+        relay.tell("hang existing", self.home, ["proxy"])
+        client = self.cluster.proxy.client()
+        client.send("INCR", self.key)
+        time.sleep(0.3)  # To be sent on, and not yet given up.
+        self.cluster.proxy.process.kill()
+        client.close()
+        self.cluster.proxy.start()
+        self.cluster.proxy.wait()
+
+    def begin(self, target, rate):
+        api = self.cluster.api
+        body = {"slots": [SLOT], "target_group": self.cluster.groups[target]}
+        if rate:
+            body["rate_limit_keys_per_second"] = rate
+        number = api.post("/migrations", body)["id"]
+        if rate:
+            wait_until(lambda: api.get("/migrations/%s" % number)["steps"].get("migrating", 0) == 1, 20,
+                       "the slot to be on its way")
+        return number
+
+    def finish(self, number):
+        api = self.cluster.api
+        if api.get("/migrations/%s" % number)["state"] not in ENDED:
+            api.patch("/migrations/%s" % number, {"rate_limit_keys_per_second": 100000})
+        wait_until(lambda: api.get("/migrations/%s" % number)["state"] == "succeeded", 30, "the migration to end")
+
+    def arrive(self):
+        """What hung arrives, and whatever it does has been done."""
+        self.cluster.relay.tell("heal", self.home)
+        time.sleep(1.0)
+
+    def check_counter(self, t, acknowledged):
+        """The late INCR may count or not."""
+        value = int(self.call("GET", self.key))
+        t.check(value in (acknowledged, acknowledged + 1), "no acknowledged increment is lost",
+                "acknowledged %d, found %d" % (acknowledged, value))
+
+
+def late_at_the_source(t, mover):
+    with Story(t, mover) as story:
+        story.fill()
+        story.die_with_a_request_in_flight()
+        number = story.begin(1 - story.home, SLOW)
+        last = story.call("INCR", story.key)  # The key is moved first.
+        story.arrive()
+        story.finish(number)
+        story.check_counter(t, last)
+
+
+def late_at_the_target(t, mover):
+    with Story(t, mover) as story:
+        story.fill()
+        story.die_with_a_request_in_flight()
+        story.finish(story.begin(1 - story.home, None))
+        last = story.call("INCR", story.key)
+        number = story.begin(story.home, SLOW)
+        story.arrive()
+        last = max(last, story.call("INCR", story.key))
+        story.finish(number)
+        t.check(last >= 11, "no acknowledged increment is lost", "the last one said %d" % last)
+        story.check_counter(t, last)
+
+
+def test_late_at_the_source_migrate(t):
+    late_at_the_source(t, "migrate")
+
+
+def test_late_at_the_source_copy(t):
+    late_at_the_source(t, "copy")
+
+
+def test_late_at_the_source_copy_by_type(t):
+    late_at_the_source(t, "copy-by-type")
+
+
+def test_late_at_the_target_migrate(t):
+    late_at_the_target(t, "migrate")
+
+
+def test_late_at_the_target_copy(t):
+    late_at_the_target(t, "copy")
+
+
+TESTS = [test_late_at_the_source_migrate, test_late_at_the_source_copy, test_late_at_the_source_copy_by_type,
+         test_late_at_the_target_migrate, test_late_at_the_target_copy]
+
+if __name__ == "__main__":
+    sys.exit(run_tests(__doc__, TESTS))
