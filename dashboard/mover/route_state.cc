@@ -14,6 +14,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kConnectTimeout(1000);
 constexpr milliseconds kControlTimeout(2000);
+// For answers that have been missed just so.
+constexpr milliseconds kAnswerTimeout(500);
 constexpr milliseconds kPauseFirst(50);
 constexpr milliseconds kPauseLongest(500);
 constexpr int kKillChecks = 20;
@@ -34,11 +36,6 @@ std::string refusal(const ServerLink& control, const Reply& reply) {
   return "Server " + control.server().address.to_string() +
          " refuses CLIENT LIST or CLIENT KILL (" + printable(reply.text) +
          "): moving keys safely needs them, allow them to its user.";
-}
-
-bool lists_addr(const std::vector<ClientListEntry>& entries, const std::string& addr) {
-  return std::any_of(entries.begin(), entries.end(),
-                     [&](const ClientListEntry& entry) { return entry.addr == addr; });
 }
 
 // A command that moves values between servers, or one that goes before it on the same connection.
@@ -163,17 +160,12 @@ Result<bool> RouteState::settle_end(End end, std::vector<GivenUp>& given_up, Ser
       // 0 killed: it is gone already. Either way the server is not running a command of it now.
       const Reply killed = kill(control, link.client_id(), link.client_addr());
       if (killed.kind != Reply::Kind::kInteger) return Error{refusal(control, killed)};
-    } else if (!link.drain(kControlTimeout)) {
-      // Neither an id nor an answer: Pika. Gone from its list means its thread has let go of it.
-      bool listed = true;
-      for (int check = 0; listed && check < kKillChecks; ++check) {
-        kill(control, 0, link.client_addr());
-        const Reply list = control.call({"CLIENT", "LIST"}, kControlTimeout);
-        if (!list.is_bulk()) return Error{refusal(control, list)};
-        listed = lists_addr(parse_client_list(list.text), link.client_addr());
-        if (listed && !stop_.sleep_for(kPauseFirst)) break;
-      }
-      if (listed) {
+    } else if (!link.drain(kAnswerTimeout)) {
+      // Pika. It takes a killed connection off its list at once, but closes it only when the thread
+      // that runs its commands has done with them; where that hangs, they run when it goes on.
+      if (!link.client_addr().empty()) kill(control, 0, link.client_addr());
+      if (control.is_broken()) return Error{control.error()};
+      if (!link.drain(kControlTimeout)) {
         return Error{"Server " + link.server().address.to_string() +
                      " does not answer and does not end our connection: keys move again when it "
                      "does; restart it if it hangs."};
