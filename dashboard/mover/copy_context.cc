@@ -118,8 +118,8 @@ bool same_score(const std::string& a, const std::string& b) noexcept {
 }
 
 std::string refusal_text(const ServerAccess& server, const std::string& error) {
-  return (error.starts_with("OOM") ? "OOM " : "ERR ") + std::string("the key cannot move: ") +
-         server.address.to_string() + " says " + printable(error);
+  return std::string(refusal_code(error)) + "the key cannot move: " + server.address.to_string() +
+         " says " + printable(error);
 }
 
 }  // namespace pikaproxy
