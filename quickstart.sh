@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Starts pikaproxy over three Redis servers on this machine, to try it.
+# Starts pikaproxy with its dashboard and three Redis servers on this machine, to try it: two groups
+# share the slots, a third one is empty, for a first migration.
 #
 #   ./quickstart.sh            installs what is missing (Debian 12), builds, starts, says what to type
 #   ./quickstart.sh --status   whether it runs; the same lines again
@@ -125,23 +126,66 @@ build() {
 }
 
 write_config() {
-  local count=${#SERVERS[@]} i
   {
-    echo "# Written by quickstart.sh at each start. conf/pikaproxy.toml describes all options."
+    echo "# Written by quickstart.sh at each start. conf/pikaproxy.toml describes all options. Groups and"
+    echo "# slots are not here: the dashboard keeps them, and the API changes them."
     echo
     echo "[proxy]"
     echo "listen = [\"127.0.0.1:$proxy_port\"]"
     echo
     echo "[admin]"
     echo "listen = \"127.0.0.1:$admin_port\""
-    for ((i = 0; i < count; i++)); do
-      echo
-      echo "[[group]]"
-      echo "name = \"g$((i + 1))\""
-      echo "server = \"127.0.0.1:${ports[i]}\""
-      echo "slots = \"$((1024 * i / count))-$((1024 * (i + 1) / count - 1))\""
-    done
+    echo
+    echo "[dashboard]"
+    echo "data_dir = \"$RUN/data\""
   } >"$RUN/pikaproxy.toml"
+}
+
+# ---- The API -------------------------------------------------------------------------------------
+
+# field NAME: of the JSON on standard input, the first text or number of that name.
+field() {
+  sed -nE 's/.*"'"$1"'":"?([^",}]*).*/\1/p' | head -n 1
+}
+
+# Sets `api_headers`: a token for scripts, made with the first password and kept in .run/token.
+make_token() {
+  local url=http://127.0.0.1:$admin_port/api/v1 csrf
+  rm -f "$RUN/cookies"
+  csrf=$(printf '{"username": "admin", "password": "%s"}' "$(cat "$RUN/data/admin-password")" |
+    curl -fsS -m 10 -c "$RUN/cookies" -H 'Content-Type: application/json' -d @- "$url/auth/login" |
+    field csrf_token)
+  (umask 077 && curl -fsS -m 10 -b "$RUN/cookies" -H "X-CSRF-Token: $csrf" -H 'Content-Type: application/json' \
+    -d '{"name": "quickstart", "role": "admin"}' "$url/tokens" | field token >"$RUN/token")
+  rm -f "$RUN/cookies"
+  [ -s "$RUN/token" ] || fail "the API gave no token; the log is $RUN/pikaproxy.log."
+}
+
+# api METHOD PATH [BODY]: prints the answer; fails with it if the API refuses.
+api() {
+  local answer
+  answer=$(curl -sS -m 30 --fail-with-body -X "$1" -H @- -H 'Content-Type: application/json' \
+    ${3:+-d "$3"} "http://127.0.0.1:$admin_port/api/v1$2" <<<"Authorization: Bearer $(cat "$RUN/token")") ||
+    fail "$1 $2: $answer"
+  echo "$answer"
+}
+
+topology_version() {
+  api GET /cluster | field topology_version
+}
+
+# Three groups; the slots are shared by the first two.
+create_cluster() {
+  local i
+  make_token
+  for i in "${!SERVERS[@]}"; do
+    api POST /groups "{\"id\": $((i + 1)), \"servers\": [\"127.0.0.1:${ports[i]}\"],
+      \"topology_version\": $(topology_version)}" >/dev/null
+    echo "Created group $((i + 1)) with server 127.0.0.1:${ports[i]}"
+  done
+  api PUT /slots/assignment "{\"ranges\": [{\"from\": 0, \"to\": 511, \"group_id\": 1},
+      {\"from\": 512, \"to\": 1023, \"group_id\": 2}], \"topology_version\": $(topology_version)}" >/dev/null
+  echo "Gave slots 0-511 to group 1, slots 512-1023 to group 2"
 }
 
 # wait_for NAME SECONDS COMMAND...: until the command succeeds; fails if NAME ends before.
@@ -173,7 +217,11 @@ start_all() {
     echo "Started ${SERVERS[i]} on port ${ports[i]}"
   done
   echo "ports=(${ports[*]}) proxy_port=$proxy_port admin_port=$admin_port" >"$RUN/ports"
+  # The servers are empty, so what an earlier start knew of them is wrong.
+  rm -rf "$RUN/data"
   start pikaproxy "$PROGRAM" --config "$RUN/pikaproxy.toml"
+  wait_for pikaproxy 20 curl -fs -m 2 "http://127.0.0.1:$admin_port/healthz"
+  create_cluster
   wait_for pikaproxy 20 curl -fs -m 2 "http://127.0.0.1:$admin_port/readyz"
 }
 
@@ -184,12 +232,24 @@ print_hints() {
 
 pikaproxy is ready on 127.0.0.1:$proxy_port, its servers are on ports ${ports[*]}. Try:
 
-  redis-cli -p $proxy_port MSET apple 1 plum 2 mango 3      # one command, three servers
+  redis-cli -p $proxy_port MSET apple 1 plum 2 mango 3      # one command, two servers
   redis-cli -p $proxy_port MGET apple plum mango
   redis-cli -p ${ports[0]} KEYS '*'                         # what lies on the first of them
-  redis-cli -p $proxy_port INFO backends
-  curl http://127.0.0.1:$admin_port/metrics
 
+The dashboard is http://127.0.0.1:$admin_port/ (user admin, password $(cat "$RUN/data/admin-password" 2>/dev/null || echo "as you changed it")).
+The same with curl: how the cluster does, then slots 0-255 from group 1 to the empty group 3, while
+clients go on working:
+
+  A=http://127.0.0.1:$admin_port/api/v1
+  T="Authorization: Bearer \$(cat $RUN/token)"
+  J='Content-Type: application/json'
+  curl -H "\$T" \$A/cluster
+  V=\$(curl -s -H "\$T" \$A/cluster | sed 's/.*"topology_version":\\([0-9]*\\).*/\\1/')
+  curl -H "\$T" -H "\$J" -d '{"ranges":[{"from":0,"to":255}],"target_group":3,"topology_version":'\$V'}' \$A/migrations
+  curl -H "\$T" \$A/migrations
+  curl -H "\$T" "\$A/slots?view=ranges"
+
+docs/operations.md goes on from there. Metrics: http://127.0.0.1:$admin_port/metrics
 Its configuration is $RUN/pikaproxy.toml, its log $RUN/pikaproxy.log.
 To end it: ./quickstart.sh --stop
 END

@@ -3,7 +3,7 @@
 # docs/testing.md says what each of them proves.
 #
 #   ./test.sh                    everything: some 25 minutes on two cores
-#   ./test.sh --quick            without the fuzzers, and without proof that broken builds are found out
+#   ./test.sh --quick            without the fuzzers and browsers, and without proof that broken builds are found out
 #   ./test.sh --asan | --tsan    unit, integration and consistency tests, built with these sanitizers
 #   ./test.sh --fuzz-seconds 60  how long each fuzzer runs (20)
 #
@@ -198,6 +198,28 @@ consistency_tests() {
   fi
 }
 
+# node_tests NAME SECONDS COMMAND...: of "node --test", whose output ends with "# pass N", "# fail N".
+node_tests() {
+  local name=$1 good bad
+  step "$@"
+  good=$(sed -nE 's/^# pass ([0-9]+)$/\1/p' "$logs/$name.log")
+  bad=$(sed -nE 's/^# fail ([0-9]+)$/\1/p' "$logs/$name.log")
+  count "${good:-0}" "${bad:-1}" "$name"
+}
+
+web_tests() {
+  say "page"
+  node_tests web 300 npm --prefix web --silent test
+  [ "$quick" = yes ] && return
+  say "page, in a browser"
+  if step web-browser 300 npm --prefix web/e2e ci --no-progress; then
+    PIKAPROXY=build/dev/pikaproxy SHOTS=build/shots \
+      node_tests web-browser 600 node --test --test-reporter=tap web/e2e/flows.test.mjs
+  else
+    count 0 1 web-browser
+  fi
+}
+
 launch_fuzzer() {
   local name=$1 seeds=tests/fuzz/corpus/${1#fuzz_}
   local found=build/fuzz/corpus/${1#fuzz_}
@@ -235,7 +257,8 @@ packages=("${BUILD_PACKAGES[@]}" redis-server redis-tools nutcracker python3 pyt
 useful=()
 if [ "$preset" = dev ]; then
   packages+=(clang-format)
-  [ "$quick" = yes ] || packages+=(clang libclang-rt-14-dev)
+  # The fonts are for pictures of the page in Chinese.
+  [ "$quick" = yes ] || packages+=(clang libclang-rt-14-dev chromium fonts-wqy-microhei)
   useful+=(shellcheck)
   # For promtool, which one unit test asks. Where systemd runs, installing the package would open
   # Prometheus' own port to the network.
@@ -262,6 +285,7 @@ if [ "$preset" = dev ]; then
   check format 120 bash -c '! clang-format --dry-run "$@" 2>&1 | grep -oE "^[a-z_/]+\.(cc|h):" | sort -u | grep .' format "${sources[@]}"
   command -v shellcheck >/dev/null &&
     check shell-scripts 120 shellcheck -x test.sh quickstart.sh .ci/run .ci/packages.sh
+  web_tests
   [ "$quick" = yes ] || fuzzers
 fi
 finish

@@ -6,6 +6,12 @@
 BUILD_PACKAGES=(g++ cmake ninja-build pkg-config ccache libasio-dev libtomlplusplus-dev libyaml-cpp-dev
                 libssl-dev zlib1g-dev libcpp-httplib-dev nlohmann-json3-dev doctest-dev
                 libsqlite3-dev libsodium-dev libhiredis-dev)
+# For the browser page; any Node from 18 on will do, and npm may have come with it. A release archive
+# has the page built.
+if [ ! -f web/dist/index.html ]; then
+  command -v node >/dev/null || BUILD_PACKAGES+=(nodejs)
+  command -v npm >/dev/null || BUILD_PACKAGES+=(npm)
+fi
 
 is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

@@ -97,6 +97,7 @@ struct DashboardConfig {
   Milliseconds session_timeout{8 * 3'600'000};   // A login that is not used for so long ends,
   Milliseconds session_max{7 * 24 * 3'600'000};  // and any login after so long.
   bool allow_plain_http = false;  // Passwords and tokens may cross a network unencrypted.
+  std::string web_root;           // Directory with the page; empty = the one in the binary.
 
   bool operator==(const DashboardConfig&) const = default;
 };

@@ -81,6 +81,19 @@ class MergedHistogram {
   uint64_t total() const noexcept { return total_; }
   uint64_t sum_us() const noexcept { return sum_us_; }
 
+  // What was recorded since `earlier`, which is an older state of the same histograms; all of it if
+  // they have been reset in between.
+  MergedHistogram since(const MergedHistogram& earlier) const noexcept {
+    MergedHistogram difference;
+    for (size_t i = 0; i < Histogram::kBuckets; ++i) {
+      if (counts_[i] < earlier.counts_[i]) return *this;
+      difference.counts_[i] = counts_[i] - earlier.counts_[i];
+      difference.total_ += difference.counts_[i];
+    }
+    difference.sum_us_ = sum_us_ < earlier.sum_us_ ? sum_us_ : sum_us_ - earlier.sum_us_;
+    return difference;
+  }
+
   // How many values are at most `us`; those in a bucket that reaches beyond it count as more.
   uint64_t count_below(uint64_t us) const noexcept {
     uint64_t count = 0;

@@ -118,6 +118,8 @@ constexpr Option kOptions[] = {
      60 * kSecondMs, 365 * kDayMs},
     {FIELD(dashboard.allow_plain_http), kBool, kFixed,
      "Whether the API may be open to other machines without TLS"},
+    {FIELD(dashboard.web_root), kText, kFixed,
+     "Directory with the browser page, for working on it; empty = the one in the program"},
 
     {FIELD(auth.password), kPassword, kReloadable,
      "Password of the user \"default\"; empty = none is asked for"},

@@ -1,5 +1,6 @@
 #include "dashboard/admin_server.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -60,13 +61,15 @@ Result<std::unique_ptr<AdminServer>> AdminServer::start(const AdminConfig& confi
         return refusal ? std::move(*refusal) : metrics(status);
       };
   std::vector<HttpRoute> routes = {
-      {"GET", "/", [](const HttpRequest&) { return text(kIndex); }},
       {"GET", "/metrics", guarded_metrics},
       {"GET", "/healthz", [](const HttpRequest&) { return text("ok\n"); }},
       {"GET", "/readyz", [&status](const HttpRequest&) { return readiness(status); }},
       {"GET", "/version", [](const HttpRequest&) { return version(); }},
   };
   for (HttpRoute& route : extras.routes) routes.push_back(std::move(route));
+  const bool has_page = std::any_of(routes.begin(), routes.end(),
+                                    [](const HttpRoute& route) { return route.path == "/"; });
+  if (!has_page) routes.push_back({"GET", "/", [](const HttpRequest&) { return text(kIndex); }});
   HttpServerConfig http_config;
   http_config.listen = config.listen;
   http_config.allowed_hosts = config.allowed_hosts;

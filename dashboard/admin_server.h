@@ -24,7 +24,7 @@ struct AdminExtras {
 //   GET /healthz   200 "ok" while the process lives
 //   GET /readyz    200 "ready", or 503 with the sentence that says what is missing
 //   GET /version   {"version": ..., "commit": ...}
-//   GET /          what is served
+//   GET /          what is served; the browser page where the dashboard adds one
 class AdminServer {
  public:
   // Listens and serves until the object is gone or stop() was called. `status` outlives it and is

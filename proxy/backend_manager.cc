@@ -23,7 +23,7 @@ void BackendManager::for_each(Visit visit) {
   }
 }
 
-void BackendManager::install(const Topology& topology) {
+void BackendManager::install(const Topology& topology, const std::vector<GroupIndex>& to_drain) {
   std::vector<std::vector<std::unique_ptr<Backend>>> old = std::move(backends_);
   std::vector<std::shared_ptr<ServerStats>> old_stats = std::move(stats_);
   groups_ = topology.groups;
@@ -63,16 +63,16 @@ void BackendManager::install(const Topology& topology) {
       if (group.server == backend->group().server) backend->set_credentials(group);
     }
   }
-  mark_leaving(topology);
+  mark(topology, to_drain);
   for (size_t group = 0; group < groups_.size(); ++group) {
     get(static_cast<GroupIndex>(group), 0).open();
   }
 }
 
-void BackendManager::mark_leaving(const Topology& topology) {
+void BackendManager::mark(const Topology& topology, const std::vector<GroupIndex>& to_drain) {
   draining_.clear();
-  const auto mark = [&](const Backend& backend) {
-    for (const GroupIndex index : topology.leaving_groups) {
+  const auto mark_one = [&](const Backend& backend) {
+    for (const GroupIndex index : to_drain) {
       const GroupConfig& group = topology.groups[index];
       // By name too: its requests may be on their way to the server that it had before.
       if (backend.group().server != group.server && backend.group().name != group.name) continue;
@@ -80,10 +80,10 @@ void BackendManager::mark_leaving(const Topology& topology) {
       return;
     }
   };
-  for_each(mark);
-  for (const auto& backend : retired_) mark(*backend);
-  for (const auto& [backend, lent] : lent_) mark(*backend);
-  for (const auto& backend : returned_) mark(*backend);
+  for_each(mark_one);
+  for (const auto& backend : retired_) mark_one(*backend);
+  for (const auto& [backend, lent] : lent_) mark_one(*backend);
+  for (const auto& backend : returned_) mark_one(*backend);
 }
 
 bool BackendManager::is_drained() {

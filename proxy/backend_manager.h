@@ -24,8 +24,8 @@ class BackendManager {
       : worker_(worker), resolver_(resolver) {}
 
   // Follows a new topology: connects to new servers; those that are gone finish what is in flight.
-  // is_drained() is about what had been accepted until now for its leaving groups.
-  void install(const Topology& topology);
+  // is_drained() is about what had been accepted until now for the groups `to_drain`.
+  void install(const Topology& topology, const std::vector<GroupIndex>& to_drain);
   // Nothing of that can run at its server any more. Also true when a server is in no group any more
   // and the last of its backends is gone.
   bool is_drained();
@@ -66,7 +66,7 @@ class BackendManager {
     uint64_t accepted;
   };
 
-  void mark_leaving(const Topology& topology);
+  void mark(const Topology& topology, const std::vector<GroupIndex>& to_drain);
   bool is_current(const Backend& backend) const;
   bool is_known_server(const Address& server) const;
   std::unique_ptr<Backend> make(GroupIndex group, uint32_t db);

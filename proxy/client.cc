@@ -446,6 +446,25 @@ uint64_t Client::age_s() const noexcept {
   return worker_.now_s() - created_s_;
 }
 
+ProxyClient Client::inspect() const {
+  const Names& names = this->names();
+  const uint32_t now_s = worker_.now_s();
+  ProxyClient client;
+  client.id = id_;
+  client.addr = peer_name(fd());
+  client.name = names.name;
+  client.user = names.user.empty() ? "default" : names.user;
+  client.library = names.lib_name;
+  if (!names.lib_version.empty()) client.library += " " + names.lib_version;
+  if (last_command_ != nullptr) client.last_command = last_command_->name;
+  client.db = session.db;
+  client.age_seconds = now_s - created_s_;
+  client.idle_seconds = now_s - active_s_;
+  client.queued_requests = queue_.size();
+  client.output_bytes = output_bytes();
+  return client;
+}
+
 std::string Client::describe() const {
   const Names& names = this->names();
   const uint32_t now_s = worker_.now_s();

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/proxy_inspector.h"
 #include "common/request_parser.h"
 #include "proxy/stats.h"
 #include "proxy/stream.h"
@@ -81,6 +82,8 @@ class Client : public Stream {
 
   // One line of CLIENT LIST, with its line end.
   std::string describe() const;
+  // The same for the dashboard.
+  ProxyClient inspect() const;
 
   // The connection's state, changed by commands.
   struct Session {

@@ -259,6 +259,11 @@ void Dispatcher::shrink() {
   if (encoded_args_.capacity() > kKeptBytes) std::vector<std::string_view>().swap(encoded_args_);
 }
 
+void Dispatcher::count_slot(Place place) noexcept {
+  // A server on the ring is a unit, too; what is counted for it then is read by nobody.
+  worker_.stats().slots[place.unit % kSlotCount].add();
+}
+
 // ---- To one group -------------------------------------------------------------------------------
 
 void Dispatcher::forward(Request& request) {
@@ -266,6 +271,7 @@ void Dispatcher::forward(Request& request) {
   if (request.command.single_key != 0) {
     // Every command with one key at a fixed place: nearly all traffic.
     const Place place = worker_.topology().router->place(request.args[request.command.single_key]);
+    count_slot(place);
     if (!place.open) {
       positions_.assign(1, request.command.single_key);
       if (!admit(request, false)) return;
@@ -301,6 +307,7 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
     return true;
   }
   const Place place = topology.router->place(request.args[positions_[0]]);
+  count_slot(place);
   for (size_t i = 1; i < positions_.size(); ++i) {
     if (topology.router->place(request.args[positions_[i]]).unit != place.unit) {
       worker_.stats().crossslot.add();
@@ -465,6 +472,7 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
   bool all_open = true;
   for (size_t key = 0; key < keys; ++key) {
     const Place place = topology.router->place(request.args[1 + key * args_per_key]);
+    count_slot(place);
     all_open = all_open && place.open;
     key_groups_.push_back(place.group);
     one_group = one_group && place.group == key_groups_.front();

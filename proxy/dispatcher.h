@@ -83,6 +83,7 @@ class Dispatcher : private SlotGate::Host {
   void act(Request& request);
   void refuse(Request& request, std::string_view error);
   Task* task_of(Request& request);
+  void count_slot(Place place) noexcept;
   void forward(Request& request);
   void forward_to(Request& request, GroupIndex group);
   void forward_to_any(Request& request);

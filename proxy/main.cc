@@ -26,6 +26,7 @@ namespace pikaproxy {
 namespace {
 
 // Descriptors beside those of clients: listeners, servers, the admin port, log, libraries.
+constexpr std::chrono::milliseconds kFirstTableTimeout(2'000);
 constexpr rlim_t kOtherDescriptors = 4096;
 constexpr auto kTrimInterval = std::chrono::seconds(2);
 int fail(ExitCode code, const std::string& message) {
@@ -73,12 +74,13 @@ class Process {
       for (auto& listener : *listeners) listeners_.push_back(std::move(listener));
     }
     if (Dashboard::is_wanted(config_)) {
-      auto started = Dashboard::start(config_, manager_, manager_);
+      auto started = Dashboard::start(config_, {manager_, manager_, manager_});
       if (const auto* failure = std::get_if<Dashboard::Failure>(&started)) {
         return fail(failure->of_store ? kExitStoreError : kExitCannotBind, failure->message);
       }
       dashboard_ = std::move(std::get<std::unique_ptr<Dashboard>>(started));
       manager_.set_mover(&dashboard_->mover());
+      manager_.set_cluster(dashboard_->cluster_id());
     } else if (config_.admin.enabled) {
       if (config_.dashboard.enabled) {
         log_info("no dashboard: the configuration has the groups itself");
@@ -88,6 +90,11 @@ class Process {
       admin_ = std::move(*admin);
     }
     manager_.start();
+    // Before clients come: without a table they would be told that no slot is served. A server that
+    // keeps the table from coming into force altogether must not keep them out for long, though.
+    if (dashboard_ != nullptr && !dashboard_->wait_for_table(kFirstTableTimeout)) {
+      log_warn("clients are accepted before the slot table is wholly in force");
+    }
     for (auto& listener : listeners_) listener->start();
     wait_for_signal();
     trim();  // The first look is at a process that has done nothing yet.

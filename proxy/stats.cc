@@ -14,6 +14,7 @@ void WorkerStats::reset() {
     command.errors.set(0);
     command.total_us.set(0);
   }
+  for (Counter& counter : slots) counter.set(0);
   for (Histogram& histogram : latency) histogram.reset();
   for (Histogram& histogram : own_time) histogram.reset();
   const std::lock_guard lock(servers_mutex);

@@ -9,6 +9,7 @@
 
 #include "common/command_table.h"
 #include "common/histogram.h"
+#include "common/slot.h"
 
 namespace pikaproxy {
 
@@ -62,6 +63,7 @@ struct WorkerStats {
   Counter key_moves;                                   // Questions to the mover.
   Counter key_moves_failed;                            // Answered with an error.
   std::vector<PerCommand> commands;                    // By Command::index.
+  std::array<Counter, kSlotCount> slots;               // Requests; without a slot table, nothing.
   std::array<Histogram, kCommandClassCount> latency;   // Parsed to answered.
   std::array<Histogram, kCommandClassCount> own_time;  // The part of it spent in the proxy.
 

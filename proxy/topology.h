@@ -18,8 +18,7 @@ struct Topology {
   std::vector<GroupIndex> serving_groups;  // Those that some key can live in: where fan-outs go.
   // The table it was made from; null for the static topology of the configuration file.
   std::shared_ptr<const SlotTable> table;
-  // Groups with a slot that is locked or migrating away: what older tables let go there has to be
-  // over before the table counts as installed.
+  // Groups with a slot that is locked or migrating away.
   std::vector<GroupIndex> leaving_groups;
 };
 

@@ -36,7 +36,7 @@ Worker::~Worker() {
 void Worker::start() {
   loop_.set_turn_end([this] { end_turn(); });
   loop_.post([this] {
-    backends_.install(*topology_);
+    backends_.install(*topology_, {});
     tick();
   });
   thread_ = std::thread([this] {
@@ -113,11 +113,46 @@ void Worker::install_table(std::shared_ptr<const Topology> topology, std::functi
   });
 }
 
+std::vector<GroupIndex> Worker::groups_to_drain(const Topology& topology) {
+  std::vector<GroupIndex> groups;
+  if (topology.table == nullptr) return groups;
+  const SlotTable& table = *topology.table;
+  const SlotTable* before = topology_->table.get();
+  const auto is_same_group = [&](const TableGroup& group) {
+    return before != nullptr &&
+           std::find(before->groups.begin(), before->groups.end(), group) != before->groups.end();
+  };
+  for (SlotId slot = 0; slot < kSlotCount; ++slot) {
+    const SlotEntry& entry = table.slots[slot];
+    const bool is_leaving =
+        entry.state == SlotState::kLocked || entry.state == SlotState::kMigrating;
+    const bool is_drained = is_leaving && drained_of_[slot] == table.groups[entry.group].id &&
+                            is_same_group(table.groups[entry.group]);
+    if (is_drained) continue;
+    drained_of_[slot] = 0;
+    if (is_leaving && std::find(groups.begin(), groups.end(), entry.group) == groups.end()) {
+      groups.push_back(entry.group);
+    }
+  }
+  return groups;
+}
+
+void Worker::note_drained() {
+  const SlotTable& table = *topology_->table;
+  for (SlotId slot = 0; slot < kSlotCount; ++slot) {
+    const SlotEntry& entry = table.slots[slot];
+    if (entry.state == SlotState::kLocked || entry.state == SlotState::kMigrating) {
+      drained_of_[slot] = table.groups[entry.group].id;
+    }
+  }
+}
+
 void Worker::use_topology(std::shared_ptr<const Topology> topology) {
+  const std::vector<GroupIndex> to_drain = groups_to_drain(*topology);
   topology_ = std::move(topology);
   table_drained_ = nullptr;
   // In this order: what was accepted is noted before held requests add to it.
-  backends_.install(*topology_);
+  backends_.install(*topology_, to_drain);
   dispatcher_.gate().install(topology_->table);
   dispatcher_.gate().run();
   dispatcher_.topology_changed();
@@ -160,6 +195,7 @@ void Worker::end_turn() {
     stats_.held_bytes.set(gate.held_bytes());
   }
   if (table_drained_ != nullptr && backends_.is_drained()) {
+    note_drained();
     std::exchange(table_drained_, nullptr)();
   }
   const uint64_t queued = loop_.pool().bytes_in_use();

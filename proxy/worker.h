@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -10,6 +11,7 @@
 
 #include "common/config.h"
 #include "common/request_parser.h"
+#include "common/slot.h"
 #include "proxy/backend_manager.h"
 #include "proxy/client.h"
 #include "proxy/dispatcher.h"
@@ -108,6 +110,9 @@ class Worker {
   void tick();
   void end_turn();
   void count(const Task& task);
+  // Groups that slots are leaving and that are not known to be drained of these slots.
+  std::vector<GroupIndex> groups_to_drain(const Topology& topology);
+  void note_drained();
   void use_topology(std::shared_ptr<const Topology> topology);
 
   // Constant after construction.
@@ -124,6 +129,9 @@ class Worker {
   BackendManager backends_;
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const Topology> topology_;
+  // By slot: the id of the group that is drained of it, since the slot is locked or migrating; 0 =
+  // none. A server that hangs later keeps no other slot's table from being installed.
+  std::array<uint32_t, kSlotCount> drained_of_{};
   Client* clients_ = nullptr;
   std::vector<Client*> resuming_;
   std::function<void()> drained_;        // Of clients, see drain().

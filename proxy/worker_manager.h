@@ -11,6 +11,7 @@
 #include "common/config.h"
 #include "common/key_mover.h"
 #include "common/proxy_control.h"
+#include "common/proxy_inspector.h"
 #include "common/proxy_status.h"
 #include "proxy/resolver.h"
 #include "proxy/script_cache.h"
@@ -21,7 +22,7 @@ namespace pikaproxy {
 
 // Owns the workers and what they share: the settings in force, ids of clients, known scripts.
 // Any thread unless a method says otherwise.
-class WorkerManager : public ProxyStatus, public ProxyControl {
+class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspector {
  public:
   // `config` has been checked; `topology` was made from it.
   WorkerManager(const Config& config, std::shared_ptr<const Topology> topology);
@@ -30,6 +31,8 @@ class WorkerManager : public ProxyStatus, public ProxyControl {
   // Who moves keys that requests need; null = nobody: such requests are refused. Before start();
   // outlives stop().
   void set_mover(KeyMover* mover) noexcept { mover_ = mover; }
+  // The cluster's name, which our connections to servers carry. Before start().
+  void set_cluster(std::string_view cluster);
   KeyMover* mover() const noexcept { return mover_; }
 
   void start();
@@ -59,6 +62,8 @@ class WorkerManager : public ProxyStatus, public ProxyControl {
   void note_reload(bool successful) noexcept;
 
   // For workers.
+  // By which servers list a worker's connections; its number follows.
+  const std::string& connection_name() const noexcept { return connection_name_; }
   uint64_t next_client_id() noexcept { return next_client_id_.fetch_add(1) + 1; }
   void client_gone(const Worker& worker) noexcept;
   // Has every worker answer on its own thread, then `client` get what `combine` makes of the
@@ -69,6 +74,12 @@ class WorkerManager : public ProxyStatus, public ProxyControl {
   // ProxyStatus
   std::string metrics() const override;
   std::string not_ready_reason() const override;
+
+  // ProxyInspector
+  ProxySnapshot snapshot() const override;
+  Result<std::vector<ProxyClient>> clients() override;
+  Result<bool> kill_client(uint64_t id) override;
+  std::vector<ProxySlowRequest> slow_requests() const override;
 
   // ProxyControl. Who waits is told on a worker's thread, in stop(), or, once that has begun, on a
   // thread of its own.
@@ -104,6 +115,7 @@ class WorkerManager : public ProxyStatus, public ProxyControl {
   std::vector<std::unique_ptr<Worker>> workers_;
   Resolver resolver_;  // Ends before the workers do: its answers are posted to them.
   int64_t started_unix_ms_ = 0;
+  std::string connection_name_;
   KeyMover* mover_ = nullptr;
 
   ScriptCache scripts_;

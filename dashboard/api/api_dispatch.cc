@@ -120,7 +120,7 @@ std::optional<uint64_t> parse_etag(std::string_view text) {
 }
 
 std::optional<ApiProblem> read_version(const ApiRoute& route, ApiRequest& request) {
-  if (!route.needs_version) return std::nullopt;
+  if (!route.needs_version && !route.takes_version) return std::nullopt;
   if (const std::string* header = request.http.header("if-match")) {
     request.topology_version = parse_etag(*header);
     if (!request.topology_version) {
@@ -142,7 +142,7 @@ std::optional<ApiProblem> read_version(const ApiRoute& route, ApiRequest& reques
     request.topology_version = version;
     request.body.erase(field);
   }
-  if (!request.topology_version) {
+  if (!request.topology_version && route.needs_version) {
     return ApiProblem{428, "version_required",
                       "A change of the topology must name the version it was made for: send "
                       "topology_version in the body, or If-Match, as GET /api/v1/topology shows "

@@ -81,6 +81,8 @@ struct ApiRoute {
   Role role = Role::kViewer;  // kNone: anybody.
   // A change of the topology: 428 without a topology_version. The handler compares it.
   bool needs_version = false;
+  // It may name the version it was decided on, and is refused if that is not the present one.
+  bool takes_version = false;
   // A POST that creates work: Idempotency-Key is honoured. Its reply must hold no secret, since it
   // is stored.
   bool creates_work = false;

@@ -7,6 +7,7 @@
 #include "dashboard/api/api_problem.h"
 #include "dashboard/api/openapi.h"
 #include "dashboard/api/time_text.h"
+#include "dashboard/web/web_page.h"
 
 namespace pikaproxy {
 namespace {
@@ -108,6 +109,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(const Config& config, Parts 
 
   AdminExtras extras;
   extras.routes = self.dispatch_->http_routes();
+  for (HttpRoute& route : web_page_routes(config.dashboard.web_root)) {
+    extras.routes.push_back(std::move(route));
+  }
   extras.metrics_guard = [&self](const HttpRequest& request) -> std::optional<HttpResponse> {
     if (self.parts_.settings.get(Setting::kMetricsRequireToken) == 0) return std::nullopt;
     auto outcome = self.auth_.authenticate(request);

@@ -1,5 +1,6 @@
 #include "dashboard/cluster/cluster_api.h"
 
+#include <cctype>
 #include <iterator>
 #include <utility>
 
@@ -12,97 +13,16 @@ namespace pikaproxy {
 namespace {
 
 using Json = nlohmann::json;
-using Report = ServerWatch::Report;
 
 // How long an answer waits for proxies to have a change in force.
 constexpr std::chrono::milliseconds kInForceTimeout{1'000};
 
-struct Problem {
-  std::string check;
-  std::string severity;  // "warning", "critical"
-  int64_t since = 0;
-  std::string detail;
-  std::string hint;
-  std::vector<std::string> objects;
-};
-
-void find_problems_of_servers(const ClusterParts& parts, const ClusterTopology& topology,
-                              std::vector<Problem>& problems) {
-  for (const auto& [id, group] : topology.groups) {
-    for (const ClusterServer& server : group.servers) {
-      const Report report = parts.watch.find(server.address);
-      const std::string name = server.address.to_string();
-      const std::vector<std::string> objects = {"groups/" + std::to_string(id), "servers/" + name};
-      if (report.state == Report::State::kDown) {
-        problems.push_back({"server_reachable", server.is_master ? "critical" : "warning",
-                            report.since, report.error,
-                            server.is_master ? "Requests for this group's slots fail. Start the "
-                                               "server, or promote a replica."
-                                             : "Start the server, or remove it from the group.",
-                            objects});
-      }
-      if (report.state != Report::State::kUp) continue;
-      if (server.is_master && !report.facts.is_master) {
-        problems.push_back({"server_role", "critical", report.since,
-                            name + " is " + topology.describe(id) +
-                                "'s master here, and says it "
-                                "is a replica of " +
-                                report.facts.master_addr + ".",
-                            "Promote the server that is the master, or make this one a master "
-                            "again.",
-                            objects});
-      } else if (!server.is_master && report.facts.is_master) {
-        problems.push_back(
-            {"server_role", "warning", report.since,
-             name + " is a replica of " + topology.describe(id) + " here, and says it is a master.",
-             "POST .../servers/" + name + "/replicate makes it follow the master.", objects});
-      } else if (!server.is_master && !report.facts.link_up) {
-        problems.push_back({"replication", "warning", report.since,
-                            name + " has lost the connection to its master.",
-                            "Look at its log; its masterauth may be wrong.", objects});
-      }
-    }
-  }
-}
-
-std::vector<Problem> find_problems(const ClusterParts& parts, const ClusterState& state) {
-  std::vector<Problem> problems;
-  find_problems_of_servers(parts, state.topology, problems);
-  size_t unassigned = 0;
-  for (const ClusterSlot& slot : state.topology.slots) {
-    unassigned += slot.state == SlotState::kUnassigned ? 1 : 0;
-  }
-  if (unassigned > 0) {
-    problems.push_back({"slots_assigned",
-                        state.topology.groups.empty() ? "warning" : "critical",
-                        0,
-                        std::to_string(unassigned) + " slots belong to no group: requests for "
-                                                     "their keys are refused.",
-                        "PUT /api/v1/slots/assignment gives them to a group.",
-                        {"slots"}});
-  }
-  for (const auto& [id, migration] : state.migrations) {
-    if (migration->ended()) continue;
-    for (const std::string& problem : parts.controller.live(id).problems) {
-      problems.push_back({"migration",
-                          "warning",
-                          0,
-                          problem,
-                          "It is tried again by itself; POST .../retry does so at once.",
-                          {"migrations/" + std::to_string(id)}});
-    }
-  }
-  for (const Publisher::Progress& proxy : parts.controller.publisher().progress()) {
-    if (proxy.problem.empty()) continue;
-    problems.push_back(
-        {"proxy_table",
-         "critical",
-         0,
-         "Proxy " + proxy.name + " does not work by the newest table: " + proxy.problem,
-         "The table is pushed again by itself.",
-         {"proxies/" + proxy.name}});
-  }
-  return problems;
+// With a capital and a full stop; refusals are parts of sentences in logs, too.
+std::string sentence(std::string text) {
+  if (text.empty()) return text;
+  text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  if (text.back() != '.' && text.back() != ')') text += '.';
+  return text;
 }
 
 ApiResult get_cluster(const ClusterParts& parts) {
@@ -118,13 +38,13 @@ ApiResult get_cluster(const ClusterParts& parts) {
   }
   uint64_t keys = 0;
   uint64_t memory = 0;
-  uint64_t ops = 0;
   for (const auto& [id, group] : state->topology.groups) {
-    const ServerFacts facts = parts.watch.find(group.master()).facts;
-    keys += facts.keys;
-    memory += facts.memory_bytes;
-    ops += facts.ops_per_second;
+    const auto status = parts.board.find(group.master());
+    if (!status || !status->is_known()) continue;
+    keys += status->facts.keys;
+    memory += status->facts.memory_bytes;
   }
+  const ProxyRates rates = parts.stats.rates();
   Json active = Json::array();
   for (const auto& [id, migration] : state->migrations) {
     if (!migration->ended())
@@ -143,25 +63,11 @@ ApiResult get_cluster(const ClusterParts& parts) {
                 {"proxies", std::move(proxies)},
                 {"keys", keys},
                 {"memory_bytes", memory},
-                {"ops_per_second", ops},
+                {"ops_per_second", rates.ops_per_second},
+                {"p50_us", rates.p50_us},
+                {"p99_us", rates.p99_us},
                 {"active_migrations", std::move(active)},
-                {"problems", find_problems(parts, *state).size()}};
-  return reply;
-}
-
-ApiResult get_health(const ClusterParts& parts) {
-  Json checks = Json::array();
-  for (const Problem& problem : find_problems(parts, *parts.controller.state())) {
-    checks.push_back({{"check", problem.check},
-                      {"status", "failing"},
-                      {"severity", problem.severity},
-                      {"since", time_json(problem.since)},
-                      {"detail", problem.detail},
-                      {"hint", problem.hint},
-                      {"objects", problem.objects}});
-  }
-  ApiReply reply;
-  reply.body = {{"healthy", checks.empty()}, {"checks", std::move(checks)}};
+                {"problems", parts.monitor.problems_json().size()}};
   return reply;
 }
 
@@ -170,7 +76,7 @@ ApiResult get_health(const ClusterParts& parts) {
 ApiProblem problem_of(const Refusal& refusal, uint64_t current_version) {
   ApiProblem problem;
   problem.code = refusal.code;
-  problem.detail = refusal.message;
+  problem.detail = sentence(refusal.message);
   switch (refusal.kind) {
     case Refusal::Kind::kNotFound:
       // What the path names is not there; a field that names nothing is a bad field.
@@ -192,7 +98,7 @@ ApiProblem problem_of(const Refusal& refusal, uint64_t current_version) {
       break;
   }
   if (!refusal.pointer.empty()) {
-    problem.errors.push_back({refusal.pointer, refusal.code, refusal.message});
+    problem.errors.push_back({refusal.pointer, refusal.code, problem.detail});
   }
   return problem;
 }
@@ -266,10 +172,6 @@ std::vector<ApiRoute> cluster_routes(const ClusterParts& parts) {
        .path = "/cluster",
        .operation_id = "getCluster",
        .handler = [parts](const ApiRequest&) { return get_cluster(parts); }},
-      {.method = "GET",
-       .path = "/cluster/health",
-       .operation_id = "getClusterHealth",
-       .handler = [parts](const ApiRequest&) { return get_health(parts); }},
   };
 }
 

@@ -9,7 +9,9 @@
 #include "dashboard/api/api_route.h"
 #include "dashboard/cluster/controller.h"
 #include "dashboard/cluster/load_survey.h"
-#include "dashboard/cluster/server_watch.h"
+#include "dashboard/health/health_monitor.h"
+#include "dashboard/health/server_status_board.h"
+#include "dashboard/stats/stat_recorder.h"
 
 namespace pikaproxy {
 
@@ -18,7 +20,9 @@ namespace pikaproxy {
 // What the handlers work with; all of it outlives them.
 struct ClusterParts {
   Controller& controller;
-  ServerWatch& watch;
+  const ServerStatusBoard& board;
+  const HealthMonitor& monitor;
+  const StatRecorder& stats;
   LoadSurvey& survey;
   std::string cluster_name;
   // Of a migration that does not say otherwise.

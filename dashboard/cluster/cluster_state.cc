@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/slot_ranges.h"
+#include "dashboard/cluster/promotion_state.h"
 
 namespace pikaproxy {
 namespace {
@@ -42,6 +43,7 @@ StateOutcome step_slots(const ClusterState& state, uint64_t id, const Slots& slo
                         std::initializer_list<SlotStep> from, ChangeOfSlots change, Next to) {
   std::vector<SlotMove> moves;
   auto next = with_migration(state, id, [&](Migration& migration) -> std::optional<Refusal> {
+    if (migration.ended()) return wrong_state(migration, "it has ended");
     for (const SlotId slot : slots) {
       MigrationSlot* entry = migration.find(slot);
       if (entry == nullptr || std::find(from.begin(), from.end(), entry->step) == from.end()) {
@@ -99,6 +101,14 @@ bool fits(const MigrationSlot& entry, const ClusterSlot& slot) {
   return false;
 }
 
+std::optional<Refusal> promotion_under_way(const ClusterState& state, uint32_t group) {
+  const Promotion* promotion = promotion_of(state, group);
+  if (promotion == nullptr) return std::nullopt;
+  return Refusal{Refusal::Kind::kConflict, "group_busy",
+                 "promotion " + std::to_string(promotion->id) + " is under way in " +
+                     state.topology.describe(group) + ": wait until it has ended"};
+}
+
 Refusal slot_busy(SlotId slot, const Migration& migration) {
   return {Refusal::Kind::kConflict, "slot_busy",
           "slot " + std::to_string(slot) + " is part of migration " + std::to_string(migration.id) +
@@ -114,6 +124,9 @@ std::optional<Refusal> lost_hold(const ClusterState& state, const Migration& fai
     }
     if (!fits(entry, state.topology.slots[entry.slot])) {
       return wrong_state(failed, "its slots have been moved or assigned since, make a new one");
+    }
+    for (const uint32_t group : {entry.source, entry.target}) {
+      if (auto refusal = promotion_under_way(state, group)) return refusal;
     }
     if (state.topology.group(entry.source) == nullptr ||
         state.topology.group(entry.target) == nullptr) {
@@ -154,9 +167,22 @@ std::string find_contradiction(const ClusterState& state) {
       }
     }
   }
+  for (const auto& [id, promotion] : state.promotions) {
+    if (promotion->ended()) continue;
+    const ClusterGroup* group = state.topology.group(promotion->group);
+    if (group == nullptr || group->find(promotion->server) == nullptr) {
+      return "promotion " + std::to_string(id) + " is of a server that its group does not have";
+    }
+  }
   for (size_t slot = 0; slot < kSlotCount; ++slot) {
     const SlotState now = state.topology.slots[slot].state;
-    if ((now == SlotState::kLocked || now == SlotState::kMigrating) &&
+    const Promotion* promotion = promotion_of(state, state.topology.slots[slot].group);
+    if (promotion != nullptr && now != SlotState::kUnassigned &&
+        (now == SlotState::kLocked) != promotion->holds_locks()) {
+      return "slot " + std::to_string(slot) + " is " + std::string(slot_state_name(now)) +
+             " during promotion " + std::to_string(promotion->id);
+    }
+    if ((now == SlotState::kLocked || now == SlotState::kMigrating) && promotion == nullptr &&
         taken.count(static_cast<SlotId>(slot)) == 0) {
       return "slot " + std::to_string(slot) + " is " + std::string(slot_state_name(now)) +
              " without a migration";
@@ -168,6 +194,7 @@ std::string find_contradiction(const ClusterState& state) {
 StateOutcome change_topology(const ClusterState& state, const TopologyChange& change) {
   auto topology = change(state.topology);
   if (!topology) return topology.refusal();
+  if (auto refusal = promotion_conflict(state, *topology)) return *refusal;
   for (const auto& [id, migration] : state.migrations) {
     if (migration->ended()) continue;
     const std::string busy = " takes part in migration " + std::to_string(id) +
@@ -270,6 +297,9 @@ StateOutcome create_migration(const ClusterState& state, const MigrationRequest&
                      title + " is served by " + state.topology.describe(slot.group) +
                          " already, so it cannot be moved as asked for",
                      "/slots"};
+    }
+    for (const uint32_t group : {move.from, move.to}) {
+      if (auto refusal = promotion_under_way(state, group)) return *refusal;
     }
     migration->slots.push_back({move.slot, move.from, move.to});
   }

@@ -9,6 +9,7 @@
 
 #include "dashboard/cluster/migration.h"
 #include "dashboard/cluster/plan.h"
+#include "dashboard/cluster/promotion.h"
 #include "dashboard/cluster/topology.h"
 
 namespace pikaproxy {
@@ -19,8 +20,10 @@ struct ClusterState {
   ClusterTopology topology;
   std::map<uint64_t, std::shared_ptr<const Migration>> migrations;  // Ended ones too.
   std::map<uint64_t, std::shared_ptr<const Plan>> plans;
+  std::map<uint64_t, std::shared_ptr<const Promotion>> promotions;  // Ended ones too.
   uint64_t next_migration_id = 1;
   uint64_t next_plan_id = 1;
+  uint64_t next_promotion_id = 1;
 
   const Migration* migration(uint64_t id) const;
   // The migration that has not ended and has this slot; nullptr: none.

@@ -7,6 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/text.h"
+
 namespace pikaproxy {
 namespace {
 
@@ -68,6 +70,51 @@ Migration migration_of(uint64_t id, const std::string& state, const Json& docume
   document.at("keys_moved").get_to(migration.keys_moved);
   document.at("bytes_moved").get_to(migration.bytes_moved);
   return migration;
+}
+
+Json document_of(const Promotion& promotion) {
+  Json excluded = Json::array();
+  for (const Promotion::Excluded& each : promotion.excluded) {
+    excluded.push_back({each.server.to_string(), each.reason});
+  }
+  return {{"group", promotion.group},
+          {"server", promotion.server.to_string()},
+          {"old_master", promotion.old_master.to_string()},
+          {"force", promotion.force},
+          {"created_by", promotion.created_by},
+          {"created_at", promotion.created_at},
+          {"ended_at", promotion.ended_at},
+          {"error", promotion.error},
+          {"warnings", promotion.warnings},
+          {"excluded", std::move(excluded)}};
+}
+
+Address address_of(const std::string& text) {
+  auto address = parse_address(text);
+  if (!address) damaged(quote(text) + " is no address");
+  return *address;
+}
+
+Promotion promotion_of(uint64_t id, const std::string& step, const Json& document) {
+  Promotion promotion;
+  promotion.id = id;
+  const auto named = promotion_step_named(step);
+  if (!named) damaged("promotion " + std::to_string(id) + " has the unknown step " + step);
+  promotion.step = *named;
+  document.at("group").get_to(promotion.group);
+  promotion.server = address_of(document.at("server").get<std::string>());
+  promotion.old_master = address_of(document.at("old_master").get<std::string>());
+  document.at("force").get_to(promotion.force);
+  document.at("created_by").get_to(promotion.created_by);
+  document.at("created_at").get_to(promotion.created_at);
+  document.at("ended_at").get_to(promotion.ended_at);
+  document.at("error").get_to(promotion.error);
+  document.at("warnings").get_to(promotion.warnings);
+  for (const Json& each : document.at("excluded")) {
+    promotion.excluded.push_back(
+        {address_of(each.at(0).get<std::string>()), each.at(1).get<std::string>()});
+  }
+  return promotion;
 }
 
 Json share_of(const std::map<uint32_t, GroupShare>& shares) {
@@ -204,6 +251,13 @@ ClusterState read_state(Transaction& transaction) {
   for (auto& [id, migration] : migrations) {
     state.migrations[id] = std::make_shared<const Migration>(std::move(migration));
   }
+  state.next_promotion_id = read_number(transaction, "next_promotion_id", 1);
+  Statement promotions = transaction.prepare("SELECT id, step, document FROM promotions");
+  while (promotions.step()) {
+    const auto id = static_cast<uint64_t>(promotions.integer(0));
+    state.promotions[id] = std::make_shared<const Promotion>(
+        promotion_of(id, promotions.text(1), Json::parse(promotions.text(2))));
+  }
   Statement plans = transaction.prepare("SELECT id, document FROM plans");
   while (plans.step()) {
     const auto id = static_cast<uint64_t>(plans.integer(0));
@@ -315,6 +369,23 @@ void write_migrations(Transaction& transaction, const ClusterState& before,
   }
 }
 
+void write_promotions(Transaction& transaction, const ClusterState& before,
+                      const ClusterState& after) {
+  for (const auto& [id, promotion] : after.promotions) {
+    const auto old = before.promotions.find(id);
+    if (old != before.promotions.end() && old->second == promotion) continue;
+    transaction.prepare("INSERT OR REPLACE INTO promotions (id, step, document) VALUES (?, ?, ?)")
+        .bind(number(id))
+        .bind(promotion_step_name(promotion->step))
+        .bind(dump(document_of(*promotion)))
+        .run();
+  }
+  for (const auto& [id, promotion] : before.promotions) {
+    if (after.promotions.count(id) > 0) continue;
+    transaction.prepare("DELETE FROM promotions WHERE id = ?").bind(number(id)).run();
+  }
+}
+
 void write_plans(Transaction& transaction, const ClusterState& before, const ClusterState& after) {
   for (const auto& [id, plan] : after.plans) {
     if (before.plans.count(id) > 0) continue;
@@ -349,9 +420,11 @@ void save_cluster(Database& database, const ClusterState& before, const ClusterS
     write_slots(transaction, before.topology, after.topology);
     write_migrations(transaction, before, after);
     write_plans(transaction, before, after);
+    write_promotions(transaction, before, after);
     write_meta(transaction, "topology_version", before.topology.version, after.topology.version);
     write_meta(transaction, "next_migration_id", before.next_migration_id, after.next_migration_id);
     write_meta(transaction, "next_plan_id", before.next_plan_id, after.next_plan_id);
+    write_meta(transaction, "next_promotion_id", before.next_promotion_id, after.next_promotion_id);
   });
 }
 

@@ -5,8 +5,8 @@
 
 namespace pikaproxy {
 
-// A ClusterState in the store (tables groups, servers, slots, migrations, migration_slots, plans).
-// Both throw StoreError.
+// A ClusterState in the store (tables groups, servers, slots, migrations, migration_slots, plans,
+// promotions). Both throw StoreError.
 
 // An empty store gives an empty topology of version 1. Also throws when what is there contradicts
 // itself, which means that somebody else has written to the file.

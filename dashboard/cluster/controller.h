@@ -35,9 +35,6 @@ struct ControllerOptions {
   Milliseconds retry_pause_max{60'000};  // this.
   Milliseconds push_retry_pause{500};
   Milliseconds ask_timeout{3'000};  // For a server to answer.
-  // By their process_name(), earlier runs of the program with this store: they are dead, but what
-  // they sent may still be on its way to servers.
-  std::vector<std::string> dead_processes;
   // Milliseconds since 1970 UTC.
   std::function<int64_t()> now;
 };

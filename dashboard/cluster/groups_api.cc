@@ -12,24 +12,12 @@ namespace pikaproxy {
 namespace {
 
 using Json = nlohmann::json;
-using Report = ServerWatch::Report;
 
 constexpr size_t kServersMax = 16;
 constexpr size_t kAddressMax = 280;
 constexpr size_t kCredentialMax = 512;
 
-const char* state_name(Report::State state) {
-  switch (state) {
-    case Report::State::kUp:
-      return "up";
-    case Report::State::kDown:
-      return "down";
-    default:
-      return "unknown";
-  }
-}
-
-Json facts_json(const ServerFacts& facts) {
+Json facts_json(const ServerFacts& facts, uint64_t lag_bytes) {
   Json movers = Json::array();
   if (facts.has_migrate && facts.has_dump_restore) movers.push_back("migrate");
   if (facts.has_slots_commands) movers.push_back("slots");
@@ -39,7 +27,7 @@ Json facts_json(const ServerFacts& facts) {
           {"reported_role", facts.is_master ? "master" : "replica"},
           {"master_addr", facts.is_master ? Json() : Json(facts.master_addr)},
           {"link_up", facts.link_up},
-          {"lag_bytes", facts.lag_bytes},
+          {"lag_bytes", lag_bytes},
           {"memory_bytes", facts.memory_bytes},
           {"memory_max_bytes", facts.memory_max_bytes},
           {"keys", facts.keys},
@@ -53,13 +41,17 @@ Json facts_json(const ServerFacts& facts) {
 Json group_with_servers(const ClusterParts& parts, const ClusterTopology& topology,
                         const ClusterGroup& group) {
   Json json = group_json(topology, group);
+  const auto master = parts.board.find(group.master());
   for (size_t i = 0; i < group.servers.size(); ++i) {
-    const Report report = parts.watch.find(group.servers[i].address);
+    const auto found = parts.board.find(group.servers[i].address);
+    const ServerStatus status = found.value_or(ServerStatus());
     Json& server = json["servers"][i];
-    server["state"] = state_name(report.state);
-    server["state_since"] = time_json(report.since);
-    server["error"] = report.error.empty() ? Json() : Json(report.error);
-    if (report.state != Report::State::kUnknown) server.update(facts_json(report.facts));
+    server["state"] = server_state_name(status.state);
+    server["state_since"] = time_json(status.state_since);
+    server["error"] = status.error.empty() ? Json() : Json(status.error);
+    if (!status.is_known()) continue;
+    const bool lags = master && master->is_known() && !status.facts.is_master;
+    server.update(facts_json(status.facts, lags ? replication_lag(*master, status) : 0));
   }
   return json;
 }
@@ -186,7 +178,6 @@ ApiReply reply_with_group(const ClusterParts& parts, const Change& change, int s
   reply.object = "groups/" + std::to_string(id);
   reply.before = json(*change.before);
   reply.after = json(*change.after);
-  parts.watch.hurry();
   return reply;
 }
 
@@ -346,49 +337,6 @@ ApiResult leave(const ClusterParts& parts, const ApiRequest& request) {
   return reply_with_group(parts, std::get<Change>(made), 200, gid);
 }
 
-ApiResult replicate_server(const ClusterParts& parts, const ApiRequest& request) {
-  const auto id = group_id(request);
-  if (const auto* problem = std::get_if<ApiProblem>(&id)) return *problem;
-  const auto named = server_address(request);
-  if (const auto* problem = std::get_if<ApiProblem>(&named)) return *problem;
-  const Address& address = std::get<Address>(named);
-  const auto state = parts.controller.state();
-  const ClusterGroup* group = state->topology.group(std::get<uint32_t>(id));
-  const ClusterServer* server = group == nullptr ? nullptr : group->find(address);
-  if (server == nullptr) {
-    return not_found("server " + address.to_string() + " in group " + request.path.at("gid"));
-  }
-  const std::string master = group->master().to_string();
-  if (server->is_master) {
-    return conflict("is_master", address.to_string() +
-                                     " is the group's master, so there is none "
-                                     "to follow: promote another server first.");
-  }
-  const auto answer = ask_all(parts, {{address, group->username, group->password}});
-  if (!answer[0]) {
-    ApiProblem problem = unreachable("", answer[0].error());
-    problem.errors.clear();
-    return problem;
-  }
-  ApiReply reply;
-  reply.object = "groups/" + std::to_string(group->id) + "/servers/" + address.to_string();
-  reply.before = {{"reported_role", answer[0]->is_master ? "master" : "replica"},
-                  {"master_addr", answer[0]->is_master ? Json() : Json(answer[0]->master_addr)}};
-  reply.after = {{"reported_role", "replica"}, {"master_addr", master}};
-  reply.body = {{"addr", address.to_string()}, {"before", reply.before}, {"after", reply.after}};
-  if (request.dry_run) {
-    reply.body["dry_run"] = true;
-    return reply;
-  }
-  const Address master_address = group->master();
-  const auto done =
-      parts.controller.tools().replicate({address, group->username, group->password},
-                                         &master_address, parts.controller.options().ask_timeout);
-  if (!done) return impossible("server_refused", done.error());
-  parts.watch.hurry();
-  return reply;
-}
-
 }  // namespace
 
 std::vector<ApiRoute> groups_routes(const ClusterParts& parts) {
@@ -438,12 +386,6 @@ std::vector<ApiRoute> groups_routes(const ClusterParts& parts) {
        .role = Role::kOperator,
        .needs_version = true,
        .handler = with(leave),
-       .takes_body = false},
-      {.method = "POST",
-       .path = "/groups/{gid}/servers/{addr}/replicate",
-       .operation_id = "replicateServer",
-       .role = Role::kOperator,
-       .handler = with(replicate_server),
        .takes_body = false},
   };
 }

@@ -497,16 +497,6 @@ std::optional<MoverKind> MigrationRunner::find_mover(GroupPair way, const Server
       pause(what, title + " is loading its data: wait until that is done");
       return std::nullopt;
     }
-    // The proxies that acknowledge locked slots vouch for their own requests, and those of the dead
-    // have nobody: one that came late would run beside a key that has moved.
-    const auto ended = tools.end_connections(*servers[i], controller_.options().dead_processes);
-    if (!ended) {
-      pause(what, ended.error());
-      return std::nullopt;
-    }
-    if (*ended > 0) {
-      log_info("ended connections of a process that died", "server", title, "count", *ended);
-    }
   }
   const auto state = controller_.state();
   const Migration& migration = *state->migration(id_);

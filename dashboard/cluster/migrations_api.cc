@@ -277,6 +277,7 @@ std::vector<ApiRoute> migrations_routes(const ClusterParts& parts) {
        .path = "/migrations",
        .operation_id = "createMigration",
        .role = Role::kOperator,
+       .takes_version = true,
        .creates_work = true,
        .handler = with(create)},
       {.method = "GET",

@@ -200,6 +200,7 @@ std::vector<ApiRoute> plans_routes(const ClusterParts& parts) {
        .path = "/plans",
        .operation_id = "createPlan",
        .role = Role::kOperator,
+       .takes_version = true,
        .creates_work = true,
        .handler = with(create)},
       {.method = "GET", .path = "/plans/{id}", .operation_id = "getPlan", .handler = with(get)},

@@ -123,6 +123,18 @@ void Publisher::push_again() {
   }
 }
 
+void Publisher::repeat() const {
+  std::shared_ptr<const SlotTable> table;
+  size_t count = 0;
+  {
+    const std::lock_guard lock(shared_->mutex);
+    if (shared_->stopped || shared_->newest == nullptr) return;
+    table = shared_->newest;
+    count = shared_->states.size();
+  }
+  for (size_t index = 0; index < count; ++index) push(shared_, index, table);
+}
+
 bool Publisher::acknowledged(uint64_t epoch) const {
   const std::lock_guard lock(shared_->mutex);
   return shared_->all_have(epoch);

@@ -51,6 +51,9 @@ class Publisher {
 
   std::vector<Progress> progress() const;
 
+  // Pushes the newest table to all proxies once more.
+  void repeat() const;
+
   // Waits end. Nothing is pushed any more.
   void stop();
 

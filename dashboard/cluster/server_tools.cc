@@ -3,7 +3,7 @@
 namespace pikaproxy {
 
 ServerTools real_server_tools() {
-  return {ask_server, choose_mover, count_keys, purge_keys, end_connections, replicate};
+  return {ask_server, choose_mover, count_keys, purge_keys, replicate};
 }
 
 }  // namespace pikaproxy

@@ -17,8 +17,6 @@ struct ServerTools {
                                                     const std::vector<SlotId>&)>
       count;
   std::function<Result<uint64_t>(const ServerAccess&, const std::vector<SlotId>&)> purge;
-  std::function<Result<uint64_t>(const ServerAccess&, const std::vector<std::string>& processes)>
-      end_connections;
   std::function<Result<bool>(const ServerAccess&, const Address* master, std::chrono::milliseconds)>
       replicate;
 };

@@ -194,7 +194,6 @@ ApiResult put(const ClusterParts& parts, const ApiRequest& request) {
   reply.object = "topology";
   reply.after = difference_json(change.before->topology, change.after->topology);
   if (!change.dry_run) reply.body["difference"] = reply.after;
-  parts.watch.hurry();
   return reply;
 }
 

@@ -8,6 +8,7 @@
 #include "common/text.h"
 #include "dashboard/mover/key_scan.h"
 #include "dashboard/mover/migrate_mover.h"
+#include "dashboard/mover/pika_keys.h"
 
 namespace pikaproxy {
 namespace {
@@ -53,6 +54,14 @@ Args write_command(const CopyItem& item, const Reply& value) {
 
 bool is_missing(const Reply& value) {
   return value.is_nil() || (value.is_array() && value.elements.empty());
+}
+
+// Whether all elements were given. Pika's ZRANGE leaves out members with the score -inf, its ZSCAN
+// does not.
+bool is_whole(const CopyItem& item, const Reply& value) {
+  if (item.type == "string") return true;
+  const size_t step = item.type == "hash" || item.type == "zset" ? 2 : 1;
+  return value.elements.size() == item.length * step;
 }
 
 bool same_value(const CopyItem& item, const Reply& a, const Reply& b) {
@@ -115,7 +124,8 @@ bool CopyMover::learn_abilities() {
     const Reply absttl =
         target->call({"RESTORE", "pikaproxy-probe", "1", "", "ABSTTL"}, kCommandTimeout);
     found.has_restore_absttl = absttl.text.find("syntax") == std::string::npos;
-    found.has_unlink = knows(*source, {"UNLINK"});
+    // Pika's leaves the value in its cache.
+    found.has_unlink = !found.source_is_pika && knows(*source, {"UNLINK"});
     found.has_pexpiretime = knows(*source, {"PEXPIRETIME"});
     found.has_field_expiry = knows(*source, {"HPEXPIRETIME"});
     found.source_has_groups = knows(*source, {"XGROUP"});
@@ -172,7 +182,19 @@ bool CopyMover::exchange(End end, uint32_t db, const Items& items, Commands comm
   return true;
 }
 
-bool CopyMover::describe(uint32_t db, const Items& items) {
+bool CopyMover::describe(uint32_t db, const Items& all) {
+  const auto refuse_zero_byte = [](CopyItem& item) {
+    item.refuse("ERR the key contains a zero byte, with which Pika does not work reliably");
+  };
+  const bool from_pika = abilities_->source_is_pika;
+  Items items;
+  for (CopyItem* const item : all) {
+    if (from_pika && is_unfit_for_pika(item->key)) {
+      refuse_zero_byte(*item);
+    } else {
+      items.push_back(item);
+    }
+  }
   std::vector<std::vector<Reply>> replies;
   const std::string ttl_command = abilities_->has_pexpiretime ? "PEXPIRETIME" : "PTTL";
   int64_t now_ms = 0;
@@ -187,7 +209,9 @@ bool CopyMover::describe(uint32_t db, const Items& items) {
   if (!exchange(
           End::kSource, db, items,
           [&](const CopyItem& item) {
-            return std::vector<Args>{{"TYPE", item.key}, {ttl_command, item.key}};
+            if (!from_pika) return std::vector<Args>{{"TYPE", item.key}, {ttl_command, item.key}};
+            const auto questions = pika_questions(item.key);
+            return std::vector<Args>(questions.begin(), questions.end());
           },
           replies)) {
     return false;
@@ -195,15 +219,15 @@ bool CopyMover::describe(uint32_t db, const Items& items) {
   Items known;
   for (size_t i = 0; i < items.size(); ++i) {
     CopyItem& item = *items[i];
-    const Reply& type = replies[i][0];
-    const Reply& ttl = replies[i][1];
+    const Reply& type = replies[i][from_pika ? kPikaType : 0];
+    const Reply& ttl = replies[i][from_pika ? kPikaTtl : 1];
     for (const Reply* reply : {&type, &ttl}) {
       if (!reply->is_error()) continue;
       item.refuse(refusal_text(links_.state().route().source, reply->text));
       item.concerns_all = concerns_all_keys(reply->text);
     }
     if (item.outcome != Outcome::kNone) continue;
-    item.type = type.text == "streams" ? "stream" : type.text;  // Pika's name.
+    item.type = from_pika ? pika_type(replies[i].data()) : type.text;
     if (item.type == "none") {
       item.outcome = Outcome::kGone;
       continue;
@@ -212,9 +236,8 @@ bool CopyMover::describe(uint32_t db, const Items& items) {
     if (ttl.integer > 0) {
       item.expire_at_ms = abilities_->has_pexpiretime ? ttl.integer : now_ms + ttl.integer;
     }
-    const bool has_pika = abilities_->source_is_pika || abilities_->target_is_pika;
-    if (has_pika && item.key.find('\0') != std::string::npos) {
-      item.refuse("ERR the key contains a zero byte, with which Pika does not work reliably");
+    if (abilities_->target_is_pika && is_unfit_for_pika(item.key)) {
+      refuse_zero_byte(item);
       continue;
     }
     if (!is_known_type(item.type) && !abilities_->has_dump_restore) {
@@ -235,6 +258,9 @@ bool CopyMover::describe(uint32_t db, const Items& items) {
   }
   for (size_t i = 0; i < known.size(); ++i) {
     known[i]->length = static_cast<uint64_t>(std::max<int64_t>(replies[i][0].integer, 0));
+    if (from_pika && known[i]->type == "stream" && known[i]->length == 0) {
+      known[i]->outcome = Outcome::kGone;
+    }
   }
   return true;
 }
@@ -295,7 +321,7 @@ void CopyMover::copy_dumps(uint32_t db, Items& items, Items& by_type) {
   }
 }
 
-void CopyMover::copy_values(uint32_t db, const Items& items) {
+void CopyMover::copy_values(uint32_t db, const Items& items, Items& incomplete) {
   std::vector<std::vector<Reply>> values;
   if (!exchange(
           End::kSource, db, items,
@@ -309,6 +335,8 @@ void CopyMover::copy_values(uint32_t db, const Items& items) {
     Reply& value = values[i][0];
     if (value.is_error()) {
       item.refuse(refusal_text(links_.state().route().source, value.text));
+    } else if (!is_whole(item, value)) {
+      incomplete.push_back(&item);
     } else if (is_missing(value)) {
       item.outcome = Outcome::kGone;
     } else {
@@ -523,7 +551,7 @@ void CopyMover::move(uint32_t db, const std::vector<std::string>& keys,
       }
       (is_small(*item) ? together : alone).push_back(item);
     }
-    copy_values(db, together);
+    copy_values(db, together, alone);
     for (CopyItem* const item : alone) {
       // After a loss the others wait for the next attempt.
       if (links_.state().stop().is_raised()) break;

@@ -6,6 +6,7 @@
 #include "common/text.h"
 #include "dashboard/http/http_workers.h"
 #include "dashboard/mover/key_scan.h"
+#include "dashboard/mover/pika_keys.h"
 #include "dashboard/mover/slots_mover.h"
 
 namespace pikaproxy {
@@ -56,11 +57,11 @@ struct MoveJob::Pass {
   std::string refusal;       // Of the first key that was refused.
 };
 
-MoveJob::MoveJob(uint64_t id, MoveRoute route, MoveLimits limits, const std::string& name_prefix,
+MoveJob::MoveJob(uint64_t id, MoveRoute route, MoveLimits limits, const std::string& cluster,
                  const std::string& instance, MoveObserver& observer)
     : id_(id),
       observer_(observer),
-      state_(std::move(route), name_prefix, instance, stop_),
+      state_(std::move(route), cluster, instance, stop_),
       limits_(limits) {
   budget_.set_limits(limits);
   threads_.push_back(start_quiet_thread("mover-scan", [this] { run_background(); }));
@@ -492,36 +493,30 @@ std::string MoveJob::reconcile_keys(Session& session, uint32_t db,
                                     const std::vector<std::string>& keys) {
   std::vector<std::string> both = keys;
   std::vector<Reply> replies;
-  const auto ask_all = [&](End end, std::string_view command) -> bool {
-    ServerLink* const link = session.links.get(end, db);
-    if (!link) return false;
-    for (const std::string& key : both) {
-      link->begin(2);
-      link->arg(command);
-      link->arg(key);
-    }
-    if (link->exchange(replies, kCommandTimeout)) return true;
-    session.links.lose(end);
-    return false;
-  };
   for (const End end : {End::kSource, End::kTarget}) {
+    bool is_pika = false;
     if (both.empty()) return {};
-    if (!ask_all(end, "EXISTS")) return session.links.error();
-    std::vector<std::string> there;
-    for (size_t i = 0; i < both.size(); ++i) {
-      if (replies[i].kind != Reply::Kind::kInteger) {
-        return "Server " + state_.server(end).address.to_string() + " refuses EXISTS (" +
-               printable(replies[i].text) + "): allow it to its user.";
-      }
-      if (replies[i].integer > 0) there.push_back(std::move(both[i]));
+    if (!session.links.ask_is_pika(end, is_pika)) return session.links.error();
+    ServerLink* const link = session.links.get(end, db);
+    if (!link) return session.links.error();
+    auto there = present_keys(*link, is_pika, both, kCommandTimeout);
+    if (!there) {
+      if (link->is_broken()) session.links.lose(end);
+      return there.error();
     }
-    both = std::move(there);
+    both = std::move(*there);
   }
   if (both.empty()) return {};
   // MIGRATE never replaces, and deletes at the source what the target has; a copy counts only once
   // the source's is deleted; codis-server overwrites.
   const End loser = state_.route().mover == MoverKind::kMigrate ? End::kSource : End::kTarget;
-  if (!ask_all(loser, "DEL")) return session.links.error();
+  ServerLink* const link = session.links.get(loser, db);
+  if (!link) return session.links.error();
+  for (const std::string& key : both) link->add({"DEL", key});
+  if (!link->exchange(replies, kCommandTimeout)) {
+    session.links.lose(loser);
+    return session.links.error();
+  }
   for (const Reply& reply : replies) {
     if (reply.kind != Reply::Kind::kInteger) {
       return "Server " + state_.server(loser).address.to_string() + " refuses DEL (" +

@@ -3,10 +3,20 @@
 #include <algorithm>
 
 #include "dashboard/mover/copy_mover.h"
+#include "dashboard/mover/key_scan.h"
 #include "dashboard/mover/migrate_mover.h"
+#include "dashboard/mover/pika_keys.h"
 #include "dashboard/mover/slots_mover.h"
 
 namespace pikaproxy {
+
+std::string_view refusal_code(std::string_view server_error) noexcept {
+  if (server_error.starts_with("OOM")) return "OOM ";
+  for (const std::string_view code : {"LOADING", "BUSY ", "MASTERDOWN", "READONLY", "MISCONF"}) {
+    if (server_error.starts_with(code)) return "TRYAGAIN ";
+  }
+  return "ERR ";
+}
 namespace {
 
 // Servers close idle connections (Pika after a minute); better found out before a command is sent
@@ -47,6 +57,23 @@ void MoveLinks::lose(End end) {
   state_.give_up(end, std::move(link));
 }
 
+bool MoveLinks::ask_is_pika(End end, bool& is_pika) {
+  std::optional<bool>& known = is_pika_[static_cast<size_t>(end)];
+  if (!known) {
+    ServerLink* const link = get(end);
+    if (!link) return false;
+    const auto info = ServerInfo::ask(*link, kCommandTimeout);
+    if (link->is_broken()) {
+      lose(end);
+      return false;
+    }
+    // Pika refuses INFO to nobody who may do anything else.
+    known = info && info->is_pika();
+  }
+  is_pika = *known;
+  return true;
+}
+
 std::unique_ptr<Mover> make_mover(MoveLinks& links,
                                   std::function<bool(const std::string& key)> is_wanted) {
   switch (links.state().route().mover) {
@@ -78,28 +105,47 @@ constexpr uint64_t kElementBytes = 32;
 // Where MEMORY is unknown: by type and length.
 bool guess_sizes(MoveLinks& links, uint32_t db, const std::vector<std::string>& keys,
                  std::vector<std::optional<uint64_t>>& bytes) {
+  bool is_pika = false;
+  if (!links.ask_is_pika(MoveLinks::End::kSource, is_pika)) return false;
   ServerLink* const source = links.get(MoveLinks::End::kSource, db);
   if (!source) return false;
-  std::vector<Reply> types;
-  std::vector<Reply> lengths;
-  for (const std::string& key : keys) source->add({"TYPE", key});
-  if (!source->exchange(types, kCommandTimeout)) {
+  const auto exchange = [&](std::vector<Reply>& replies) {
+    if (source->exchange(replies, kCommandTimeout)) return true;
     links.lose(MoveLinks::End::kSource);
     return false;
+  };
+  const auto is_asked = [&](const std::string& key) { return !is_pika || !is_unfit_for_pika(key); };
+  for (const std::string& key : keys) {
+    if (!is_asked(key)) continue;
+    if (!is_pika) {
+      source->add({"TYPE", key});
+      continue;
+    }
+    for (const Args& question : pika_questions(key)) source->add(question);
   }
+  std::vector<Reply> replies;
+  if (!exchange(replies)) return false;
+  std::vector<std::string> types;
+  size_t next = 0;
+  for (const std::string& key : keys) {
+    if (!is_asked(key)) {
+      types.emplace_back();
+      continue;
+    }
+    types.push_back(is_pika ? pika_type(&replies[next]) : replies[next].text);
+    next += is_pika ? kPikaQuestions : 1;
+    source->add({length_command(types.back()), key});
+  }
+  if (!exchange(replies)) return false;
+  next = 0;
   for (size_t i = 0; i < keys.size(); ++i) {
-    source->add({length_command(types[i].text), keys[i]});
-  }
-  if (!source->exchange(lengths, kCommandTimeout)) {
-    links.lose(MoveLinks::End::kSource);
-    return false;
-  }
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (types[i].text == "none") {
+    bytes[i] = 0;
+    if (!is_asked(keys[i])) continue;
+    const auto length = static_cast<uint64_t>(std::max<int64_t>(replies[next++].integer, 0));
+    if (types[i] == "none" || (is_pika && types[i] == "stream" && length == 0)) {
       bytes[i].reset();
     } else {
-      const auto length = static_cast<uint64_t>(std::max<int64_t>(lengths[i].integer, 0));
-      bytes[i] = types[i].text == "string" ? length : length * kElementBytes;
+      bytes[i] = types[i] == "string" ? length : length * kElementBytes;
     }
   }
   return true;

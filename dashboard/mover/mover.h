@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dashboard/mover/route_state.h"
@@ -27,6 +28,10 @@ struct KeyResult {
   std::string reason;
 };
 
+// The error code with which a client is told that a server refused its key, with a space behind it:
+// "TRYAGAIN " where the server will think better of it by itself.
+std::string_view refusal_code(std::string_view server_error) noexcept;
+
 // Links to both servers, of one thread. A link is made when it is needed, and again after one was
 // lost.
 class MoveLinks {
@@ -45,6 +50,8 @@ class MoveLinks {
   // After an exchange failed: gives the link up and keeps its reason.
   void lose(End end);
   const std::string& error() const noexcept { return error_; }
+  // Whether a server is Pika, as it said at first. False: it cannot be reached, see error().
+  bool ask_is_pika(End end, bool& is_pika);
 
   // The source has no MEMORY USAGE, or forbids it.
   bool lacks_memory_usage = false;
@@ -52,6 +59,7 @@ class MoveLinks {
  private:
   RouteState& state_;
   std::unique_ptr<ServerLink> links_[2];
+  std::optional<bool> is_pika_[2];
   std::string error_;
 };
 

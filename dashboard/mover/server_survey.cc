@@ -4,11 +4,9 @@
 #include <atomic>
 #include <bitset>
 #include <charconv>
-#include <functional>
 #include <mutex>
 #include <random>
 
-#include "common/process_name.h"
 #include "common/slot.h"
 #include "common/text.h"
 #include "dashboard/mover/client_list.h"
@@ -61,9 +59,7 @@ RunningPurges& running_purges() {
   return purges;
 }
 
-// Ends the server's clients whose names are wanted; returns how many.
-Result<uint64_t> end_clients(ServerLink& link,
-                             const std::function<bool(const std::string&)>& is_wanted) {
+Result<bool> end_lost_purges(ServerLink& link) {
   const Reply list = link.call({"CLIENT", "LIST"}, kScanTimeout);
   if (!list.is_bulk()) {
     return Error{link.is_broken()
@@ -71,9 +67,8 @@ Result<uint64_t> end_clients(ServerLink& link,
                      : "Server " + link.server().address.to_string() + " refuses CLIENT LIST (" +
                            printable(list.text) + "): allow it to its user."};
   }
-  uint64_t ended = 0;
   for (const ClientListEntry& entry : parse_client_list(list.text)) {
-    if (!is_wanted(entry.name)) continue;
+    if (!entry.name.starts_with(kPurgeName) || running_purges().has(entry.name)) continue;
     const Reply killed =
         entry.id != 0 ? link.call({"CLIENT", "KILL", "ID", std::to_string(entry.id)}, kScanTimeout)
                       : link.call({"CLIENT", "KILL", entry.addr}, kScanTimeout);
@@ -82,15 +77,8 @@ Result<uint64_t> end_clients(ServerLink& link,
       return Error{"Server " + link.server().address.to_string() + " refuses CLIENT KILL (" +
                    printable(killed.text) + "): allow it to its user."};
     }
-    ++ended;
   }
-  return ended;
-}
-
-Result<uint64_t> end_lost_purges(ServerLink& link) {
-  return end_clients(link, [](const std::string& name) {
-    return name.starts_with(kPurgeName) && !running_purges().has(name);
-  });
+  return true;
 }
 
 // Whether the server has a command and allows it to us. `args` are as many as it wants, since the
@@ -169,6 +157,7 @@ void read_replication(const ServerInfo& info, ServerFacts& facts) {
       facts.replicas.push_back(host_port(field_of(value, "ip"), field_of(value, "port")));
     }
   }
+  facts.replication_id = info.get("master_replid");
   // Pika: db0:binlog_offset=2 51300980,safety_purge=none
   const std::string_view binlog = field_of(info.get("db0"), "binlog_offset");
   const size_t space = binlog.find(' ');
@@ -196,10 +185,8 @@ std::string_view mover_name(MoverKind kind) noexcept {
   return "copy";
 }
 
-Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout) {
-  auto link = ServerLink::connect(server, std::string(kSurveyName), timeout);
-  if (!link) return Error{link.error()};
-  const auto info = ServerInfo::ask(**link, timeout);
+Result<ServerFacts> ask_server_again(ServerLink& link, milliseconds timeout) {
+  const auto info = ServerInfo::ask(link, timeout);
   if (!info) return Error{info.error()};
   ServerFacts facts;
   const bool is_pika = info->is_pika();
@@ -219,13 +206,14 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
   read_replication(*info, facts);
   facts.memory_bytes = info->number("used_memory");
   facts.memory_max_bytes = info->number("maxmemory");
+  facts.memory_policy = info->get("maxmemory_policy");
   facts.ops_per_second = info->number("instantaneous_ops_per_sec");
   facts.clients = info->number("connected_clients");
   facts.uptime_seconds = info->number("uptime_in_seconds");
   facts.loading = info->number("loading") != 0;
   if (is_pika) {
     // It counts keys only when told to, and then keeps the number: "db0 Strings_keys=3, ...".
-    const Reply size = (*link)->call({"DBSIZE"}, timeout);
+    const Reply size = link.call({"DBSIZE"}, timeout);
     if (size.kind == Reply::Kind::kInteger) facts.keys = static_cast<uint64_t>(size.integer);
   } else {
     for (const auto& [name, value] : info->lines()) {
@@ -236,6 +224,16 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
       facts.keys += count;
     }
   }
+  if (link.is_broken()) return Error{link.error()};
+  return facts;
+}
+
+Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout) {
+  auto link = ServerLink::connect(server, std::string(kSurveyName), timeout);
+  if (!link) return Error{link.error()};
+  auto asked = ask_server_again(**link, timeout);
+  if (!asked) return asked;
+  ServerFacts& facts = *asked;
   // Pika dies of some slot commands that lack their arguments; it does not get those.
   facts.has_migrate = has_command(**link, {"MIGRATE", "", "x", "", "x", "x"}, timeout);
   facts.has_dump_restore =
@@ -254,7 +252,7 @@ Result<ServerFacts> ask_server(const ServerAccess& server, milliseconds timeout)
   }
   if (facts.has_dump_restore) facts.dump_versions = dump_versions(**link, timeout);
   if ((*link)->is_broken()) return Error{(*link)->error()};
-  return facts;
+  return asked;
 }
 
 namespace {
@@ -297,7 +295,7 @@ Result<std::map<SlotId, SlotCount>> count_keys(const ServerAccess& server,
                                                const std::vector<SlotId>& slots) {
   auto link = ServerLink::connect(server, std::string(kSurveyName), kConnectTimeout);
   if (!link) return Error{link.error()};
-  const Result<uint64_t> ended = end_lost_purges(**link);
+  const Result<bool> ended = end_lost_purges(**link);
   if (!ended) return Error{ended.error()};
   const auto wanted = set_of(slots);
   std::map<SlotId, SlotCount> counts;
@@ -313,20 +311,6 @@ Result<std::map<SlotId, SlotCount>> count_keys(const ServerAccess& server,
   return counts;
 }
 
-Result<uint64_t> end_connections(const ServerAccess& server,
-                                 const std::vector<std::string>& processes) {
-  if (processes.empty()) return uint64_t{0};
-  // A connection that the kernel took for a hung server is accepted before ours, and one whose name
-  // is not known yet has not brought any request: the list is complete.
-  auto link = ServerLink::connect(server, std::string(kSurveyName), kConnectTimeout);
-  if (!link) return Error{link.error()};
-  return end_clients(**link, [&](const std::string& name) {
-    return std::any_of(processes.begin(), processes.end(), [&](const std::string& process) {
-      return name.starts_with(request_connections_of(process));
-    });
-  });
-}
-
 Result<uint64_t> purge_keys(const ServerAccess& server, const std::vector<SlotId>& slots) {
   struct Registered {
     std::string name = purge_name();
@@ -336,11 +320,14 @@ Result<uint64_t> purge_keys(const ServerAccess& server, const std::vector<SlotId
   const Registered registered;
   auto link = ServerLink::connect(server, registered.name, kConnectTimeout);
   if (!link) return Error{link.error()};
-  const Result<uint64_t> ended = end_lost_purges(**link);
+  const Result<bool> ended = end_lost_purges(**link);
   if (!ended) return Error{ended.error()};
   const auto wanted = set_of(slots);
   uint64_t purged = 0;
-  std::string remover = "UNLINK";
+  const auto info = ServerInfo::ask(**link, kScanTimeout);
+  if (!info) return Error{info.error()};
+  // Pika's UNLINK leaves values in its cache.
+  std::string remover = info->is_pika() ? "DEL" : "UNLINK";
   std::vector<Reply> replies;
   const Result<bool> done =
       each_key(**link, [&](const std::vector<std::string>& keys) -> Result<bool> {
@@ -375,6 +362,14 @@ Result<bool> replicate(const ServerAccess& server, const Address* master, millis
   if (master && master->is_unix()) {
     return Error{"A server cannot replicate from " + master->to_string() +
                  ": give its master a TCP address."};
+  }
+  if (master && !server.password.empty()) {
+    // Servers of a group have one password, and a replica needs its master's. One that refuses to
+    // be configured has it in its file, or its link stays down, which health tells.
+    (*link)->call({"CONFIG", "SET", "masterauth", server.password}, timeout);
+    if (!server.user.empty()) {
+      (*link)->call({"CONFIG", "SET", "masteruser", server.user}, timeout);
+    }
   }
   Args args = {"REPLICAOF", "NO", "ONE"};
   if (master) args = {"REPLICAOF", master->host, std::to_string(master->port)};

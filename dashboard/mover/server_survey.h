@@ -25,8 +25,12 @@ struct ServerFacts {
   bool link_up = true;      // Of a replica: to its master.
   uint64_t lag_bytes = 0;   // Of a replica: behind its master's offset as both report; 0 = unknown.
   uint64_t replication_offset = 0;
+  // Names the history that the offset counts in; a replica has its master's. Empty where there is
+  // no such thing.
+  std::string replication_id;
   uint64_t memory_bytes = 0;
   uint64_t memory_max_bytes = 0;  // 0 = no limit.
+  std::string memory_policy;      // "noeviction", "allkeys-lru" ...; empty if it does not say.
   uint64_t keys = 0;              // Over all databases.
   uint64_t ops_per_second = 0;
   uint64_t clients = 0;
@@ -45,6 +49,10 @@ struct ServerFacts {
 // Connects, logs in, asks INFO (ROLE where there is one) and for commands.
 Result<ServerFacts> ask_server(const ServerAccess& server, std::chrono::milliseconds timeout);
 
+class ServerLink;
+// The same over a link that is there, and without asking for commands: what may be asked often.
+Result<ServerFacts> ask_server_again(ServerLink& link, std::chrono::milliseconds timeout);
+
 // The mover for keys from `source` to `target`: the fastest that both support; or why there is
 // none.
 Result<MoverKind> choose_mover(const ServerFacts& source, const ServerFacts& target);
@@ -60,13 +68,8 @@ Result<std::map<SlotId, SlotCount>> count_keys(const ServerAccess& server,
 // Deletes every key of these slots, in all databases; returns how many.
 Result<uint64_t> purge_keys(const ServerAccess& server, const std::vector<SlotId>& slots);
 
-// Ends what processes that have died, by their process_name(), have left at a server: connections
-// whose requests may still be on their way to it. When this returns, none of them can be executed
-// any more. A server that keeps no names of clients is taken to have none. Returns how many.
-Result<uint64_t> end_connections(const ServerAccess& server,
-                                 const std::vector<std::string>& processes);
-
-// REPLICAOF (SLAVEOF where that is unknown); `master` empty: becomes a master.
+// REPLICAOF (SLAVEOF where that is unknown); `master` null: becomes a master. A replica is told its
+// own password as the master's.
 Result<bool> replicate(const ServerAccess& server, const Address* master,
                        std::chrono::milliseconds timeout);
 

@@ -47,6 +47,11 @@ constexpr char kFirst[] = R"sql(
     id INTEGER PRIMARY KEY,
     document TEXT NOT NULL) STRICT;
 
+  CREATE TABLE promotions (
+    id INTEGER PRIMARY KEY,
+    step TEXT NOT NULL,
+    document TEXT NOT NULL) STRICT;
+
   CREATE TABLE users (
     name TEXT PRIMARY KEY,
     role TEXT NOT NULL,

@@ -180,7 +180,7 @@ TEST_SUITE("common/command_line") {
     CHECK(valid.err.empty());
     CHECK(valid.out == "The configuration is valid.\n");
 
-    const CommandResult warned = run({"-t"});
+    const CommandResult warned = run({"-t", "--dashboard.enabled", "false"});
     CHECK(warned.exit_code == kExitOk);
     CHECK(warned.err.starts_with("warning: there is no [[group]]"));
 

@@ -201,12 +201,19 @@ TEST_SUITE("common/command_table") {
     CHECK(subcommand("memory", "usage").action == CommandAction::kForward);
     CHECK(subcommand("memory", "stats").action == CommandAction::kRefuse);
     CHECK(command("hello").action == CommandAction::kLocal);
+    for (const auto name : {"multi", "exec", "discard", "watch", "unwatch"}) {
+      CHECK(command(name).action == CommandAction::kTransaction);
+    }
+    for (const auto name :
+         {"blpop", "brpop", "blmove", "brpoplpush", "blmpop", "bzpopmin", "bzpopmax", "bzmpop"}) {
+      CHECK(command(name).action == CommandAction::kBlock);
+    }
     CHECK(command("info").command_class == CommandClass::kAdmin);
     CHECK(subcommand("client", "tracking").refusal ==
           "unknown subcommand 'TRACKING'. Try CLIENT HELP.");
-    for (const auto name : {"multi", "blpop", "subscribe", "monitor", "wait", "cluster", "acl",
-                            "migrate", "debug", "shutdown", "replicaof", "sflush", "psync",
-                            "restore-asking", "sentinel", "swapdb", "move"}) {
+    for (const auto name :
+         {"subscribe", "monitor", "wait", "cluster", "acl", "migrate", "debug", "shutdown",
+          "replicaof", "sflush", "psync", "restore-asking", "sentinel", "swapdb", "move"}) {
       CHECK(command(name).action == CommandAction::kRefuse);
     }
   }

@@ -9,7 +9,7 @@ import sys
 
 from api_test import BASE, Api
 from checks import run_tests
-from servers import PikaProxy, RedisServer
+from servers import PikaProxy
 
 MB = 1 << 20
 STREAMS = 1000
@@ -76,7 +76,7 @@ def hostile_bodies():
 
 
 def test_hostile_bodies(t):
-    with RedisServer() as server, PikaProxy(t.pikaproxy, [server]) as proxy:
+    with PikaProxy(t.pikaproxy, []) as proxy:
         api = Api(proxy).log_in()
         before = state(api)
         number = 0
@@ -107,7 +107,7 @@ def test_hostile_bodies(t):
 
 
 def test_hostile_requests(t):
-    with RedisServer() as server, PikaProxy(t.pikaproxy, [server]) as proxy:
+    with PikaProxy(t.pikaproxy, []) as proxy:
         api = Api(proxy).log_in()
         api_viewer = api.make_token("low", "viewer")
         before = state(api)
@@ -206,7 +206,7 @@ def test_crowds(t):
     """A thousand streams, idle connections and slow senders at once."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-    with RedisServer() as server, PikaProxy(t.pikaproxy, [server]) as proxy:
+    with PikaProxy(t.pikaproxy, []) as proxy:
         api = Api(proxy).log_in()
         open_sockets = []
 
@@ -257,7 +257,7 @@ def test_crowds(t):
 
 def test_guessing_does_not_stop_others(t):
     """Many logins at once are refused or wait; requests of others are answered."""
-    with RedisServer() as server, PikaProxy(t.pikaproxy, [server]) as proxy:
+    with PikaProxy(t.pikaproxy, []) as proxy:
         api = Api(proxy).log_in()
         body = json.dumps({"username": "admin", "password": "guess"}).encode()
         raw = ("POST %s/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"

@@ -10,7 +10,7 @@ import sys
 import jsonschema
 
 from checks import run_tests
-from servers import PikaProxy, RedisServer
+from servers import PikaProxy
 
 BASE = "/api/v1"
 
@@ -104,8 +104,8 @@ class Document:
             t.check(mistake is None, "%s %d: body as documented" % (operation_id, status), mistake, text[:500])
 
 
-def start(t, server, options=None):
-    return PikaProxy(t.pikaproxy, [server], options)
+def start(t):
+    return PikaProxy(t.pikaproxy, [])
 
 
 def example_path(path):
@@ -114,7 +114,7 @@ def example_path(path):
 
 
 def test_document_is_openapi(t):
-    with RedisServer() as server, start(t, server) as proxy:
+    with start(t) as proxy:
         status, document = Api(proxy).json("GET", "/openapi.json")
         t.equal(status, 200, "anybody may read it")
         t.equal(document["openapi"], "3.1.0", "version")
@@ -122,14 +122,16 @@ def test_document_is_openapi(t):
             t.check(operation.get("x-role") in ("none", "viewer", "operator", "admin"), operation_id + " has a role")
             for media in operation.get("requestBody", {}).get("content", {}).values():
                 schema = Document(document).resolve(media["schema"])
-                t.check(schema.get("additionalProperties") is False, operation_id + " refuses unknown fields")
+                # A document of codis has fields that are of no use here, and forks of it have more.
+                if operation_id != "importCodis":
+                    t.check(schema.get("additionalProperties") is False, operation_id + " refuses unknown fields")
                 if "example" in media:
                     t.equal(Document(document).validate(schema, media["example"]), None, operation_id + "'s example")
 
 
 def test_operations_and_roles_agree(t):
     """What a role may do (GET /auth/me) is what the document says, and every documented path is served."""
-    with RedisServer() as server, start(t, server) as proxy:
+    with start(t) as proxy:
         api = Api(proxy).log_in()
         document = Document(api.json("GET", "/openapi.json")[1])
         roles = ["none", "viewer", "operator", "admin"]
@@ -148,7 +150,7 @@ def test_operations_and_roles_agree(t):
 
 def test_every_operation_answers_as_documented(t):
     """With nothing, with mistakes, and with a role that is too low."""
-    with RedisServer() as server, start(t, server) as proxy:
+    with start(t) as proxy:
         api = Api(proxy).log_in()
         admin = api.token
         viewer = api.make_token("a-viewer", "viewer")
@@ -172,7 +174,7 @@ def test_every_operation_answers_as_documented(t):
 
 
 def test_own_operations_succeed_as_documented(t):
-    with RedisServer() as server, start(t, server) as proxy:
+    with start(t) as proxy:
         api = Api(proxy).log_in()
         document = Document(api.json("GET", "/openapi.json")[1])
 
@@ -232,7 +234,7 @@ def test_own_operations_succeed_as_documented(t):
 
 
 def test_events(t):
-    with RedisServer() as server, start(t, server) as proxy:
+    with start(t) as proxy:
         api = Api(proxy).log_in()
 
         def stream(headers=None):

@@ -57,14 +57,15 @@ def wait_until(condition, timeout_s, what):
 class Process:
     """A child process with a directory (kept if keep_directory) and its output in <directory>/log."""
 
-    def __init__(self, argv, name, directory=None):
+    def __init__(self, argv, name, directory=None, env=None):
         self.name = name
         self.owns_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="pikaproxy-%s-" % name)
         self.log_path = os.path.join(self.directory, "log")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                argv, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                argv, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=dict(os.environ, **(env or {})))
 
     @property
     def pid(self):
@@ -159,11 +160,12 @@ class PikaProxy(Process):
     options: {"backend.request_timeout": "300ms", ...}. users: dicts of the keys of [[user]].
     allowed_errors: parts of log lines of level error that this test provokes. Any other such line, a
     sanitizer's report, an exit that nobody asked for or an exit code other than 0 makes stop() raise.
+    env: further environment variables.
     """
 
     ATTEMPTS = 3  # A free port can be taken before the proxy binds it.
 
-    def __init__(self, binary, groups, options=None, users=(), allowed_errors=(), port=None, argv=()):
+    def __init__(self, binary, groups, options=None, users=(), allowed_errors=(), port=None, argv=(), env=None):
         self.host = "127.0.0.1"
         self.allowed_errors = list(allowed_errors)
         self.groups = list(groups)
@@ -179,7 +181,8 @@ class PikaProxy(Process):
                             "admin.listen": "%s:%d" % (self.host, self.admin_port),
                             **(options or {})}
             self.write_config()
-            super().__init__([os.path.abspath(binary), "--config", self.config_path, *argv], "proxy", directory)
+            self.argv = [os.path.abspath(binary), "--config", self.config_path, *argv]
+            super().__init__(self.argv, "proxy", directory, env)
             self.owns_directory = True
             try:
                 wait_until(self._answers_or_died, START_TIMEOUT_S, "the proxy to answer PING")
@@ -204,6 +207,14 @@ class PikaProxy(Process):
         """Writes what self.options, self.groups and self.users say; send SIGHUP to have it applied."""
         with open(self.config_path, "w", encoding="utf-8") as file:
             file.write(toml_config(self.options, self.groups, self.users))
+
+    def start_again(self, env=None):
+        """After kill(): another process with the same ports and directory."""
+        Process.__init__(self, self.argv, "proxy", self.directory, env)
+        self.owns_directory = True
+        wait_until(self._answers_or_died, START_TIMEOUT_S, "the proxy to answer PING")
+        if not self.is_running():
+            raise RuntimeError("pikaproxy did not start again:\n" + self.log())
 
     def reload(self):
         self.write_config()

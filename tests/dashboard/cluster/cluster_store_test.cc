@@ -112,7 +112,7 @@ TEST_SUITE("dashboard/cluster/cluster_store") {
 
   TEST_CASE("what was saved is what is loaded, after every decision and a new start") {
     const TemporaryDirectory directory;
-    const std::string path = directory.path("store.db");
+    const std::string path = directory.path("pikaproxy.db");
     const auto states = life();
     for (size_t i = 1; i < states.size(); ++i) {
       CAPTURE(i);

@@ -138,7 +138,6 @@ class FakeWorld : public ProxyControl {
       }
       return count;
     };
-    tools.end_connections = [](const ServerAccess&, const auto&) { return uint64_t{0}; };
     tools.replicate = [](const ServerAccess&, const Address*,
                          std::chrono::milliseconds) -> Result<bool> { return true; };
     return tools;

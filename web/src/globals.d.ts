@@ -1,0 +1,2 @@
+// Put in by build.mjs.
+declare const EVENTS_WORKER: string;

@@ -1,0 +1,225 @@
+// The parts of the page that need no browser.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { en } from '../src/i18n/en';
+import { zh } from '../src/i18n/zh';
+import { curlLine } from '../src/lib/curl';
+import { mergeMigration, mergeSlots, mergeStats } from '../src/lib/events';
+import * as format from '../src/lib/format';
+import { HEAT_CLASSES, heatClasses } from '../src/lib/heat';
+import { pushSample } from '../src/lib/history';
+import { example, operations, type Document } from '../src/lib/openapi';
+import { flows, planTotals, sharesOf } from '../src/lib/plan';
+import { RATE_STEPS, rateAt, stepOf } from '../src/lib/rate';
+import { formatRanges, fromRanges, parseSlots, toRanges } from '../src/lib/ranges';
+import { formatRoute, parseRoute } from '../src/lib/route';
+import { between, focusStep, spread } from '../src/lib/selection';
+import type { Cluster, Migration, Plan, Slot } from '../src/types/model';
+
+describe('ranges', () => {
+  it('reads what it writes', () => {
+    for (const slots of [[], [0], [1023], [0, 1, 2, 5, 7, 8], Array.from({ length: 1024 }, (_, slot) => slot)]) {
+      const ranges = toRanges(slots);
+      assert.deepEqual(fromRanges(ranges), slots);
+      assert.deepEqual(parseSlots(formatRanges(ranges)), slots);
+    }
+  });
+  it('takes blanks, any order and doubles', () => {
+    assert.deepEqual(parseSlots(' 5, 1-3  2 '), [1, 2, 3, 5]);
+  });
+  it('refuses what are no slots', () => {
+    for (const text of ['1024', '3-1', '-1', 'a', '1-', '1..3', '0-1024', '99999']) assert.equal(parseSlots(text), null, text);
+  });
+});
+
+describe('format', () => {
+  it('shortens counts, bytes and times', () => {
+    const cases: [string, string][] = [
+      [format.count(0), '0'], [format.count(999), '999'], [format.count(1200), '1.2k'], [format.count(141_900), '142k'],
+      [format.count(999_600), '1M'], [format.count(0.5), '0.5'], [format.count(null), '–'], [format.bytes(0), '0 B'],
+      [format.bytes(1536), '1.5 KiB'], [format.bytes(2.2 * 2 ** 30), '2.2 GiB'], [format.latency(410), '410 µs'],
+      [format.latency(1500), '1.5 ms'], [format.latency(2_500_000), '2.5 s'], [format.duration(47.4), '47 s'], [format.duration(61), '1 min 1 s'],
+      [format.duration(7300), '2 h 1 min'], [format.duration(90_000), '1 d 1 h'], [format.duration(null), '–'], [format.signed(-83), '−83'],
+      [format.signed(4), '+4'], [format.clock('nonsense', 'en-GB'), '–'],
+    ];
+    for (const [actual, expected] of cases) assert.equal(actual, expected);
+  });
+});
+
+describe('route', () => {
+  it('reads what it writes', () => {
+    for (const route of [{ view: 'slots', params: { mode: 'keys', sel: '0-31,64' } }, { view: 'audit', params: { actor: 'a&b=c ü' } }]) {
+      assert.deepEqual(parseRoute(formatRoute(route)), route);
+    }
+    assert.equal(formatRoute({ view: 'slots', params: { sel: '0-3,9', mode: '' } }), '#/slots?sel=0-3,9');
+  });
+  it('begins with the overview', () => {
+    for (const hash of ['', '#', '#/']) assert.equal(parseRoute(hash).view, 'overview');
+  });
+});
+
+describe('curl', () => {
+  it('quotes for a shell and shows no secret', () => {
+    const line = curlLine({ method: 'POST', path: "/api/v1/groups?a='b'", body: { name: "it's" }, version: 7 }, 'http://h:1');
+    assert.equal(line, `curl -X POST -H "Authorization: Bearer $PIKAPROXY_TOKEN" -H 'If-Match: "t7"' ` +
+      `-H 'Content-Type: application/json' -d '{"name":"it'\\''s"}' 'http://h:1/api/v1/groups?a='\\''b'\\'''`);
+  });
+  it('is short for reading', () => {
+    assert.equal(curlLine({ method: 'GET', path: '/x' }, 'http://h'), `curl -H "Authorization: Bearer $PIKAPROXY_TOKEN" 'http://h/x'`);
+  });
+});
+
+describe('heat', () => {
+  it('gives nothing the class 0 and the most the highest', () => {
+    const classes = heatClasses([0, null, undefined, 1, 10, 100, 1024]);
+    assert.deepEqual(classes.slice(0, 3), [0, 0, 0]);
+    assert.equal(classes[6], HEAT_CLASSES - 1);
+    assert.ok(classes.slice(3).every((value, at, all) => value >= 1 && (at === 0 || value >= (all[at - 1] ?? 0))));
+  });
+  it('keeps the classes when the highest changes a little', () => {
+    assert.deepEqual(heatClasses([3, 50, 600]).slice(0, 2), heatClasses([3, 50, 700]).slice(0, 2));
+  });
+});
+
+describe('selection', () => {
+  it('takes both ends, whichever comes first', () => {
+    assert.deepEqual([...between(3, 1, new Set([9]))].sort((a, b) => a - b), [1, 2, 3, 9]);
+  });
+  it('never leaves the grid', () => {
+    for (const key of ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown', 'Home', 'End', 'PageUp', 'PageDown']) {
+      for (let at = 0; at < 1024; at++) {
+        const to = focusStep(at, key, 32, 1024) ?? -1;
+        assert.ok(to >= 0 && to < 1024, `${key} from ${at} leads to ${to}`);
+      }
+    }
+    assert.equal(focusStep(5, 'x', 32, 1024), null);
+  });
+  it('spreads evenly, each slot once', () => {
+    const slots = Array.from({ length: 100 }, (_, at) => at * 2);
+    const result = spread(slots, [4, 7, 9]);
+    assert.deepEqual(result.map(({ slot }) => slot), slots);
+    assert.deepEqual([4, 7, 9].map((id) => result.filter(({ group }) => group === id).length), [34, 33, 33]);
+  });
+});
+
+describe('rate', () => {
+  it('ends with unlimited, and finds the step of each rate again', () => {
+    assert.equal(rateAt(RATE_STEPS, 100), 0);
+    for (let step = 0; step <= RATE_STEPS; step++) assert.equal(stepOf(rateAt(step, 100), 100), step);
+    assert.equal(stepOf(1, 100), 0);
+  });
+});
+
+describe('plan', () => {
+  const plan: Plan = {
+    id: 1, topology_version: 2, warnings: [],
+    moves: [
+      { ranges: [{ from: 0, to: 9 }], from: 1, to: 2, keys: 5, bytes: 50 },
+      { ranges: [{ from: 20, to: 20 }], from: 1, to: 2, keys: 1, bytes: 10 },
+      { ranges: [{ from: 30, to: 31 }], from: 3, to: 2, keys: null },
+    ],
+    before: [{ group_id: 1, slots: 20, keys: 9, bytes: 90 }, { group_id: 3, slots: 4 }],
+    after: [{ group_id: 1, slots: 9 }, { group_id: 2, slots: 13 }, { group_id: 3, slots: 2 }],
+  };
+  it('sums the moves of each pair of groups', () => {
+    assert.deepEqual(flows(plan).map(({ from, to, slots, keys, bytes }) => [from, to, slots, keys, bytes]), [
+      [1, 2, 11, 6, 60], [3, 2, 2, null, null],
+    ]);
+    assert.deepEqual(planTotals(plan), { slots: 13, keys: 6, bytes: 60 });
+  });
+  it('that nobody has counted for has no keys, rather than none', () => {
+    assert.deepEqual(planTotals({ ...plan, before: [{ group_id: 1, slots: 20, keys: 0 }] }), { slots: 13, keys: null, bytes: null });
+  });
+  it('shows groups that are only on one side', () => {
+    assert.deepEqual(sharesOf(plan), [
+      { group: 1, before: 20, after: 9 }, { group: 2, before: 0, after: 13 }, { group: 3, before: 4, after: 2 },
+    ]);
+  });
+});
+
+describe('events', () => {
+  const slot = (at: number): Slot => ({ slot: at, state: 'normal', group: 1, target: null, keys: 5 });
+  it('change the slots that they name, and keep what they do not', () => {
+    const before = [slot(0), slot(1), slot(2)];
+    const after = mergeSlots(before, { slots: [{ slot: 1, state: 'migrating', group: 1, target: 2 }] });
+    assert.deepEqual(after?.[1], { slot: 1, state: 'migrating', group: 1, target: 2, keys: 5 });
+    assert.equal(after?.[0], before[0]);
+    assert.equal(before[1]?.state, 'normal');
+  });
+  it('that say too little, or nonsense, make the page load', () => {
+    assert.equal(mergeSlots([slot(0)], {}), null);
+    assert.equal(mergeSlots([slot(0)], { slots: [{ slot: 7 }] }), null);
+    assert.equal(mergeMigration([], { id: 1 }), null);
+  });
+  it('of a migration replace it or put it in front', () => {
+    const one = { id: 1, state: 'running', progress: { done: 0, total: 2, unit: 'slots' } } as Migration;
+    const more = mergeMigration([one], { ...one, id: 2 }) ?? [];
+    assert.deepEqual(more.map(({ id }) => id), [2, 1]);
+    assert.equal(mergeMigration(more, { ...one, state: 'paused' })?.[1]?.state, 'paused');
+  });
+  it('of statistics change numbers only', () => {
+    const cluster = { name: 'c', topology_version: 3, slots: {}, groups: 1, proxies: 1, clients: 1 } as Cluster;
+    const after = mergeStats(cluster, { clients: 9, name: 'x', ops_per_second: 'many' });
+    assert.deepEqual([after.clients, after.name, after.ops_per_second], [9, 'c', undefined]);
+  });
+});
+
+describe('history', () => {
+  it('keeps an hour and fills what is missing', () => {
+    let history = pushSample({ times: [], columns: {} }, 0, { a: 1 }, ['a', 'b']);
+    history = pushSample(history, 10, { a: 2, b: 5 }, ['a', 'b']);
+    assert.deepEqual(history, { times: [0, 10], columns: { a: [1, 2], b: [null, 5] } });
+    assert.equal(pushSample(history, 10, { a: 3 }, ['a']), history);
+    assert.deepEqual(pushSample(history, 3605, { a: 3 }, ['a']).times, [10, 3605]);
+  });
+});
+
+describe('openapi', () => {
+  const document: Document = {
+    paths: {
+      '/x/{id}': {
+        parameters: [{ name: 'id', in: 'path' }],
+        post: {
+          operationId: 'makeX', 'x-role': 'operator', summary: 'Makes',
+          requestBody: { content: { 'application/json': { schema: { $ref: '#/components/schemas/X' } } } },
+          responses: { 201: { $ref: '#/components/responses/Made' } },
+        },
+      },
+    },
+    components: {
+      schemas: { X: { type: 'object', required: ['n', 'list'], properties: { n: { type: 'integer', minimum: 3 }, list: { type: 'array', items: { enum: ['a'] } }, not: { type: 'string' } } } },
+      responses: { Made: { description: 'Made it.' } },
+    },
+  } as unknown as Document;
+  it('lists operations with their roles, bodies and answers', () => {
+    const [operation] = operations(document);
+    assert.equal(operation?.method, 'POST');
+    assert.equal(operation?.role, 'operator');
+    assert.deepEqual(operation?.answers, [['201', 'Made it.']]);
+    assert.equal(operation?.parameters.length, 1);
+    assert.deepEqual(example(document, operation?.body), { n: 3, list: ['a'] });
+  });
+  it('survives a schema that holds itself', () => {
+    const knot = { paths: {}, components: { schemas: { A: { type: 'array', items: { $ref: '#/components/schemas/A' } } } } } as unknown as Document;
+    assert.ok(Array.isArray(example(knot, { $ref: '#/components/schemas/A' })));
+  });
+});
+
+describe('texts', () => {
+  // The compiler holds the keys equal; this holds that they are there and were translated.
+  const walk = (path: string, a: unknown, b: unknown, visit: (path: string, a: string, b: string) => void): void => {
+    if (typeof a === 'string') return visit(path, a, b as string);
+    if (typeof a === 'function') return;
+    for (const [name, value] of Object.entries(a as object)) walk(`${path}.${name}`, value, (b as Record<string, unknown>)[name], visit);
+  };
+  it('are never empty, and Chinese is Chinese', () => {
+    const same: string[] = [];
+    walk('', en, zh, (path, a, b) => {
+      assert.ok(a !== '' && b !== '', path);
+      if (a === b) same.push(path);
+    });
+    assert.deepEqual(same, ['.nav.api', '.top.p99', '.overview.kpiP50', '.overview.kpiP99', '.api.title']);
+  });
+});
