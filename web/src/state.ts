@@ -116,7 +116,7 @@ export function reload(...parts: Part[]): void {
 async function load(): Promise<void> {
   if (!me.value || isLoading) return;
   isLoading = true;
-  const parts = [...wanted].filter((part) => may(NEEDS[part]) || (part === 'health' && may('getClusterHealth')));
+  const parts = [...wanted].filter((part) => may(NEEDS[part]));
   wanted.clear();
   // The version is asked for first and shown last: what is on screen is never older than the version
   // that changes are made for, so nothing is changed that nobody has seen.
@@ -124,7 +124,7 @@ async function load(): Promise<void> {
   const first = await Promise.allSettled(parts.includes('cluster') ? [api.cluster()] : []);
   if (first[0]?.status === 'fulfilled') {
     const { value } = first[0];
-    // Where events bring the figures, those of the masters' own counting would flicker in between.
+    // Where events bring the figures, those are newer.
     show = () => (cluster.value = statsSeen > 0 ? { ...value, ...figuresOf(cluster.value) } : value);
   }
   const results = [
