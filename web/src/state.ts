@@ -3,7 +3,7 @@
 import { batch, computed, signal } from '@preact/signals';
 
 import { api, ApiError, calls, login as apiLogin, run, whenSessionEnds } from './api';
-import { figuresOf, mergeMigration, mergeSlots, mergeStats } from './lib/events';
+import { figuresOf, keepSame, mergeMigration, mergeSlots, mergeStats } from './lib/events';
 import { pushSample, type History } from './lib/history';
 import { connectLive, type Live } from './lib/live';
 import type { StreamMessage } from './lib/stream';
@@ -87,7 +87,7 @@ export function dismissToast(id: number): void {
 
 const loaders = {
   groups: async () => void (groups.value = (await api.groups()).items),
-  slots: async () => void (slots.value = (await api.slots()).items),
+  slots: async () => void (slots.value = keepSame(slots.value, (await api.slots()).items)),
   migrations: async () => void (migrations.value = (await api.migrations()).items),
   proxies: async () => void (proxies.value = (await api.proxies()).items),
   health: async () => void (health.value = (await api.health()).items),
