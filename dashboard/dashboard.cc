@@ -22,7 +22,7 @@ constexpr size_t kClusterIdBytes = 9;
 constexpr std::chrono::milliseconds kHealthInterval{500};
 
 // A name of this cluster that no other has: servers know our connections by it.
-std::string cluster_id(Database& database) {
+std::string load_cluster_id(Database& database) {
   std::string id;
   database.transact([&](Database::Transaction& transaction) {
     Statement select = transaction.prepare("SELECT value FROM meta WHERE name = 'cluster_id'");
@@ -92,10 +92,9 @@ std::variant<std::unique_ptr<Dashboard>, Dashboard::Failure> Dashboard::start(co
   auto database = Database::open(directory + "/pikaproxy.db", schema_upgrades());
   if (!database) return Failure{true, database.error()};
   std::unique_ptr<Dashboard> dashboard;
-  std::string id;
   try {
     dashboard.reset(new Dashboard(std::move(*database)));
-    id = cluster_id(*dashboard->database_);
+    dashboard->cluster_id_ = load_cluster_id(*dashboard->database_);
   } catch (const StoreError& error) {
     return Failure{true, error.message};
   }
@@ -108,12 +107,13 @@ std::variant<std::unique_ptr<Dashboard>, Dashboard::Failure> Dashboard::start(co
   };
   options.now = now_ms;
   auto controller = Controller::start(
-      std::move(options), {*self.database_,
-                           {{kProxyName, &proxy.control}},
-                           [&id](MoveObserver& observer) { return MoveEngine::make(id, observer); },
-                           real_server_tools(),
-                           &self.events_,
-                           &self.audit_});
+      std::move(options),
+      {*self.database_,
+       {{kProxyName, &proxy.control}},
+       [&self](MoveObserver& observer) { return MoveEngine::make(self.cluster_id_, observer); },
+       real_server_tools(),
+       &self.events_,
+       &self.audit_});
   if (!controller) return Failure{true, controller.error()};
   self.controller_ = std::move(*controller);
 
@@ -140,7 +140,7 @@ std::variant<std::unique_ptr<Dashboard>, Dashboard::Failure> Dashboard::start(co
       *self.monitor_,
       *self.stats_,
       *self.survey_,
-      "pikaproxy-" + id,
+      "pikaproxy-" + self.cluster_id_,
       [&settings] {
         return MoveLimits{static_cast<uint64_t>(settings.get(Setting::kMigrationKeysPerSecond)),
                           static_cast<uint64_t>(settings.get(Setting::kMigrationBytesPerSecond))};

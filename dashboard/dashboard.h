@@ -51,6 +51,8 @@ class Dashboard {
 
   // Whom proxies ask to move keys; lives as long as the dashboard.
   KeyMover& mover() noexcept { return controller_->mover(); }
+  // A name that no other cluster has; servers know our connections by it.
+  const std::string& cluster_id() const noexcept { return cluster_id_; }
   uint16_t port() const noexcept { return api_->port(); }
   // Waits until the proxy runs the table that the store has; false if it takes longer.
   bool wait_for_table(std::chrono::milliseconds timeout) const;
@@ -61,6 +63,7 @@ class Dashboard {
   explicit Dashboard(std::unique_ptr<Database> database);
 
   const std::unique_ptr<Database> database_;
+  std::string cluster_id_;  // Constant after start().
   EventRing events_;
   StoreAuditLog audit_;
   Settings settings_;

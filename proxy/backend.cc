@@ -4,13 +4,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "common/resp.h"
 #include "proxy/resolver.h"
 #include "proxy/socket_options.h"
 #include "proxy/worker.h"
+#include "proxy/worker_manager.h"
 
 namespace pikaproxy {
 namespace {
@@ -220,9 +220,8 @@ void Backend::next_handshake_step() {
     state_ = State::kPing;
     identified_ = 0;
     identity_ = {"", local_name(fd())};
-    send(request(
-        {"CLIENT", "SETNAME",
-         "pikaproxy:" + std::to_string(::getpid()) + ":" + std::to_string(worker_.index())}));
+    send(request({"CLIENT", "SETNAME",
+                  worker_.manager().connection_name() + std::to_string(worker_.index())}));
     send(request({"CLIENT", "INFO"}));
     send(request({"CLIENT", "ID"}));
     send(request({"PING"}));

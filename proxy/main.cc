@@ -80,6 +80,7 @@ class Process {
       }
       dashboard_ = std::move(std::get<std::unique_ptr<Dashboard>>(started));
       manager_.set_mover(&dashboard_->mover());
+      manager_.set_cluster(dashboard_->cluster_id());
     } else if (config_.admin.enabled) {
       if (config_.dashboard.enabled) {
         log_info("no dashboard: the configuration has the groups itself");

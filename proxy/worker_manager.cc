@@ -6,6 +6,7 @@
 #include <time.h>
 #include <utility>
 
+#include "common/connection_name.h"
 #include "common/log.h"
 
 namespace pikaproxy {
@@ -41,12 +42,17 @@ int64_t unix_ms() {
 
 WorkerManager::WorkerManager(const Config& config, std::shared_ptr<const Topology> topology)
     : started_unix_ms_(unix_ms()), max_clients_(config.proxy.max_clients), config_(config) {
+  set_cluster("");
   const size_t count = worker_count(config);
   clients_of_ = std::make_unique<std::atomic<uint32_t>[]>(count);
   const auto shared = std::make_shared<const Config>(config);
   for (size_t i = 0; i < count; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i, resolver_, shared, topology));
   }
+}
+
+void WorkerManager::set_cluster(std::string_view cluster) {
+  connection_name_ = worker_name_prefix(cluster) + process_instance() + ":";
 }
 
 WorkerManager::~WorkerManager() {

@@ -31,6 +31,8 @@ class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspe
   // Who moves keys that requests need; null = nobody: such requests are refused. Before start();
   // outlives stop().
   void set_mover(KeyMover* mover) noexcept { mover_ = mover; }
+  // The cluster's name, which our connections to servers carry. Before start().
+  void set_cluster(std::string_view cluster);
   KeyMover* mover() const noexcept { return mover_; }
 
   void start();
@@ -60,6 +62,8 @@ class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspe
   void note_reload(bool successful) noexcept;
 
   // For workers.
+  // By which servers list a worker's connections; its number follows.
+  const std::string& connection_name() const noexcept { return connection_name_; }
   uint64_t next_client_id() noexcept { return next_client_id_.fetch_add(1) + 1; }
   void client_gone(const Worker& worker) noexcept;
   // Has every worker answer on its own thread, then `client` get what `combine` makes of the
@@ -111,6 +115,7 @@ class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspe
   std::vector<std::unique_ptr<Worker>> workers_;
   Resolver resolver_;  // Ends before the workers do: its answers are posted to them.
   int64_t started_unix_ms_ = 0;
+  std::string connection_name_;
   KeyMover* mover_ = nullptr;
 
   ScriptCache scripts_;

@@ -1,7 +1,6 @@
 #include "dashboard/mover/copy_context.h"
 
 #include <cstdlib>
-#include <cstring>
 
 #include "common/text.h"
 #include "dashboard/mover/migrate_mover.h"
@@ -114,14 +113,13 @@ bool CopyChannel::differs(CopyItem& item) {
 
 bool same_score(const std::string& a, const std::string& b) noexcept {
   if (a == b) return true;
-  const double x = std::strtod(a.c_str(), nullptr);
-  const double y = std::strtod(b.c_str(), nullptr);
-  return std::memcmp(&x, &y, sizeof x) == 0;
+  // -0 and 0 are the same score, which servers write as they like.
+  return std::strtod(a.c_str(), nullptr) == std::strtod(b.c_str(), nullptr);
 }
 
 std::string refusal_text(const ServerAccess& server, const std::string& error) {
-  return (error.starts_with("OOM") ? "OOM " : "ERR ") + std::string("the key cannot move: ") +
-         server.address.to_string() + " says " + printable(error);
+  return std::string(refusal_code(error)) + "the key cannot move: " + server.address.to_string() +
+         " says " + printable(error);
 }
 
 }  // namespace pikaproxy

@@ -55,6 +55,14 @@ bool is_missing(const Reply& value) {
   return value.is_nil() || (value.is_array() && value.elements.empty());
 }
 
+// Whether all elements were given. Pika's ZRANGE leaves out members with the score -inf, its ZSCAN
+// does not.
+bool is_whole(const CopyItem& item, const Reply& value) {
+  if (item.type == "string") return true;
+  const size_t step = item.type == "hash" || item.type == "zset" ? 2 : 1;
+  return value.elements.size() == item.length * step;
+}
+
 bool same_value(const CopyItem& item, const Reply& a, const Reply& b) {
   if (item.type == "string" || item.type == "list") return a == b;
   if (a.elements.size() != b.elements.size()) return false;
@@ -312,7 +320,7 @@ void CopyMover::copy_dumps(uint32_t db, Items& items, Items& by_type) {
   }
 }
 
-void CopyMover::copy_values(uint32_t db, const Items& items) {
+void CopyMover::copy_values(uint32_t db, const Items& items, Items& incomplete) {
   std::vector<std::vector<Reply>> values;
   if (!exchange(
           End::kSource, db, items,
@@ -326,6 +334,8 @@ void CopyMover::copy_values(uint32_t db, const Items& items) {
     Reply& value = values[i][0];
     if (value.is_error()) {
       item.refuse(refusal_text(links_.state().route().source, value.text));
+    } else if (!is_whole(item, value)) {
+      incomplete.push_back(&item);
     } else if (is_missing(value)) {
       item.outcome = Outcome::kGone;
     } else {
@@ -535,7 +545,7 @@ void CopyMover::move(uint32_t db, const std::vector<std::string>& keys,
       }
       (is_small(*item) ? together : alone).push_back(item);
     }
-    copy_values(db, together);
+    copy_values(db, together, alone);
     for (CopyItem* const item : alone) {
       // After a loss the others wait for the next attempt.
       if (links_.state().stop().is_raised()) break;

@@ -40,7 +40,8 @@ class CopyMover : public Mover {
   // Type, expiry and length. Items that need nothing more have their outcome then.
   bool describe(uint32_t db, const Items& items);
   void copy_dumps(uint32_t db, Items& items, Items& by_type);
-  void copy_values(uint32_t db, const Items& items);
+  // `incomplete` gets those that have to be read in another way.
+  void copy_values(uint32_t db, const Items& items, Items& incomplete);
   void copy_alone(uint32_t db, CopyItem& item);
   // Deletes at the source what was copied, at the target what was not.
   void commit(uint32_t db, const Items& items, std::vector<KeyResult>& results);

@@ -143,8 +143,7 @@ bool MigrateMover::migrate(uint32_t db, const std::vector<std::string>& keys, si
   KeyResult refused;
   refused.state = KeyResult::State::kStays;
   refused.concerns_all = concerns_all_keys(error);
-  refused.reason = (error.starts_with("OOM") ? "OOM " : "ERR ") +
-                   std::string("the key cannot move: ") +
+  refused.reason = std::string(refusal_code(error)) + "the key cannot move: " +
                    (from_target ? target.address.to_string()
                                 : links_.state().route().source.address.to_string()) +
                    " says " + printable(error);
@@ -162,8 +161,9 @@ bool MigrateMover::migrate(uint32_t db, const std::vector<std::string>& keys, si
       refused.state = KeyResult::State::kMoved;
       refused.existed = true;
     } else {
-      refused.reason = "ERR the key cannot move: " + source->server().address.to_string() +
-                       " says " + printable(deleted.text);
+      refused.reason = std::string(refusal_code(deleted.text)) +
+                       "the key cannot move: " + source->server().address.to_string() + " says " +
+                       printable(deleted.text);
       refused.concerns_all = concerns_all_keys(deleted.text);
     }
     for_all(refused);

@@ -15,15 +15,6 @@ namespace {
 // A proxy holds a request that long by default (proxy.hold_timeout).
 constexpr std::chrono::milliseconds kAskTimeout(1000);
 
-// CLIENT SETNAME takes printable characters without spaces.
-std::string name_part(const std::string& text) {
-  std::string name = text;
-  for (char& c : name) {
-    if (c <= ' ' || c > '~' || c == ':') c = '-';
-  }
-  return name;
-}
-
 std::string random_name() {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::random_device device;
@@ -35,15 +26,13 @@ std::string random_name() {
 class Engine : public MoveEngine {
  public:
   Engine(const std::string& fence, MoveObserver& observer)
-      : name_prefix_("pikaproxy-mover:" + name_part(fence) + ":"),
-        instance_(random_name()),
-        observer_(observer) {}
+      : cluster_(fence), instance_(random_name()), observer_(observer) {}
 
   ~Engine() override { stop(); }
 
   void open_job(uint64_t job, MoveRoute route, MoveLimits limits) override {
-    auto made = std::make_shared<MoveJob>(job, std::move(route), limits, name_prefix_, instance_,
-                                          observer_);
+    auto made =
+        std::make_shared<MoveJob>(job, std::move(route), limits, cluster_, instance_, observer_);
     const std::lock_guard lock(mutex_);
     if (!stopped_) jobs_.emplace(job, std::move(made));
   }
@@ -141,7 +130,7 @@ class Engine : public MoveEngine {
   }
 
   // Constant after construction.
-  const std::string name_prefix_;
+  const std::string cluster_;
   const std::string instance_;
   MoveObserver& observer_;
 

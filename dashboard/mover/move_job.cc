@@ -57,11 +57,11 @@ struct MoveJob::Pass {
   std::string refusal;       // Of the first key that was refused.
 };
 
-MoveJob::MoveJob(uint64_t id, MoveRoute route, MoveLimits limits, const std::string& name_prefix,
+MoveJob::MoveJob(uint64_t id, MoveRoute route, MoveLimits limits, const std::string& cluster,
                  const std::string& instance, MoveObserver& observer)
     : id_(id),
       observer_(observer),
-      state_(std::move(route), name_prefix, instance, stop_),
+      state_(std::move(route), cluster, instance, stop_),
       limits_(limits) {
   budget_.set_limits(limits);
   threads_.push_back(start_quiet_thread("mover-scan", [this] { run_background(); }));

@@ -33,7 +33,7 @@ namespace pikaproxy {
 //   background: SCAN ──> batch ────┘                      └──> removals that wait for the slot
 class MoveJob {
  public:
-  MoveJob(uint64_t id, MoveRoute route, MoveLimits limits, const std::string& name_prefix,
+  MoveJob(uint64_t id, MoveRoute route, MoveLimits limits, const std::string& cluster,
           const std::string& instance, MoveObserver& observer);
   ~MoveJob();  // As stop().
 

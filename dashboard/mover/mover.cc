@@ -9,6 +9,14 @@
 #include "dashboard/mover/slots_mover.h"
 
 namespace pikaproxy {
+
+std::string_view refusal_code(std::string_view server_error) noexcept {
+  if (server_error.starts_with("OOM")) return "OOM ";
+  for (const std::string_view code : {"LOADING", "BUSY ", "MASTERDOWN", "READONLY", "MISCONF"}) {
+    if (server_error.starts_with(code)) return "TRYAGAIN ";
+  }
+  return "ERR ";
+}
 namespace {
 
 // Servers close idle connections (Pika after a minute); better found out before a command is sent

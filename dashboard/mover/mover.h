@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dashboard/mover/route_state.h"
@@ -26,6 +27,10 @@ struct KeyResult {
   // Of the others: for clients, begins with an error code.
   std::string reason;
 };
+
+// The error code with which a client is told that a server refused its key, with a space behind it:
+// "TRYAGAIN " where the server will think better of it by itself.
+std::string_view refusal_code(std::string_view server_error) noexcept;
 
 // Links to both servers, of one thread. A link is made when it is needed, and again after one was
 // lost.

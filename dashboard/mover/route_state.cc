@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/connection_name.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "dashboard/mover/client_list.h"
@@ -13,6 +14,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kConnectTimeout(1000);
 constexpr milliseconds kControlTimeout(2000);
+// For answers that have been missed just so.
+constexpr milliseconds kAnswerTimeout(500);
 constexpr milliseconds kPauseFirst(50);
 constexpr milliseconds kPauseLongest(500);
 constexpr int kKillChecks = 20;
@@ -35,11 +38,6 @@ std::string refusal(const ServerLink& control, const Reply& reply) {
          "): moving keys safely needs them, allow them to its user.";
 }
 
-bool lists_addr(const std::vector<ClientListEntry>& entries, const std::string& addr) {
-  return std::any_of(entries.begin(), entries.end(),
-                     [&](const ClientListEntry& entry) { return entry.addr == addr; });
-}
-
 // A command that moves values between servers, or one that goes before it on the same connection.
 bool moves_values(std::string_view cmd) {
   return cmd == "restore" || cmd == "restore-asking" || cmd.starts_with("slotsrestore");
@@ -50,10 +48,11 @@ bool comes_before_values(std::string_view cmd) {
 
 }  // namespace
 
-RouteState::RouteState(MoveRoute route, std::string name_prefix, std::string instance,
+RouteState::RouteState(MoveRoute route, const std::string& cluster, std::string instance,
                        StopSignal& stop)
     : route_(std::move(route)),
-      name_prefix_(std::move(name_prefix)),
+      name_prefix_(mover_name_prefix(cluster)),
+      worker_prefix_(worker_name_prefix(cluster)),
       instance_(std::move(instance)),
       stop_(stop) {}
 
@@ -161,17 +160,12 @@ Result<bool> RouteState::settle_end(End end, std::vector<GivenUp>& given_up, Ser
       // 0 killed: it is gone already. Either way the server is not running a command of it now.
       const Reply killed = kill(control, link.client_id(), link.client_addr());
       if (killed.kind != Reply::Kind::kInteger) return Error{refusal(control, killed)};
-    } else if (!link.drain(kControlTimeout)) {
-      // Neither an id nor an answer: Pika. Gone from its list means its thread has let go of it.
-      bool listed = true;
-      for (int check = 0; listed && check < kKillChecks; ++check) {
-        kill(control, 0, link.client_addr());
-        const Reply list = control.call({"CLIENT", "LIST"}, kControlTimeout);
-        if (!list.is_bulk()) return Error{refusal(control, list)};
-        listed = lists_addr(parse_client_list(list.text), link.client_addr());
-        if (listed && !stop_.sleep_for(kPauseFirst)) break;
-      }
-      if (listed) {
+    } else if (!link.drain(kAnswerTimeout)) {
+      // Pika. It takes a killed connection off its list at once, but closes it only when the thread
+      // that runs its commands has done with them; where that hangs, they run when it goes on.
+      if (!link.client_addr().empty()) kill(control, 0, link.client_addr());
+      if (control.is_broken()) return Error{control.error()};
+      if (!link.drain(kControlTimeout)) {
         return Error{"Server " + link.server().address.to_string() +
                      " does not answer and does not end our connection: keys move again when it "
                      "does; restart it if it hangs."};
@@ -182,14 +176,22 @@ Result<bool> RouteState::settle_end(End end, std::vector<GivenUp>& given_up, Ser
   return true;
 }
 
+bool RouteState::is_earlier(const std::string& name) const {
+  if (name.starts_with(worker_prefix_)) {
+    return !name.starts_with(worker_prefix_ + process_instance() + ":");
+  }
+  return name.starts_with(name_prefix_) && !name.starts_with(name_prefix_ + instance_ + "-");
+}
+
+// Requests of clients too: what a killed proxy had sent may be waiting in a socket, and must not
+// run at a server that the slot has left, or comes back to.
 Result<bool> RouteState::kill_earlier(ServerLink& control) {
-  const std::string ours = name_prefix_ + instance_ + "-";
   for (int check = 0; check < kKillChecks; ++check) {
     const Reply list = control.call({"CLIENT", "LIST"}, kControlTimeout);
     if (!list.is_bulk()) return Error{refusal(control, list)};
     bool found = false;
     for (const ClientListEntry& entry : parse_client_list(list.text)) {
-      if (!entry.name.starts_with(name_prefix_) || entry.name.starts_with(ours)) continue;
+      if (!is_earlier(entry.name)) continue;
       found = true;
       const Reply killed = kill(control, entry.id, entry.addr);
       if (killed.is_error() && (control.is_broken() || entry.id != 0)) {
@@ -205,7 +207,7 @@ Result<bool> RouteState::kill_earlier(ServerLink& control) {
       "Server " + control.server().address.to_string() +
       " keeps connections of an earlier process of ours: end that process (its clients are "
       "named " +
-      name_prefix_ + "...)."};
+      name_prefix_ + "... or " + worker_prefix_ + "...)."};
 }
 
 Result<bool> RouteState::kill_transfers(ServerLink& target, const std::string& source_ip) {

@@ -24,9 +24,9 @@ class RouteState {
  public:
   enum class End : uint8_t { kSource, kTarget };
 
-  // `name_prefix` begins the names of all our connections of this cluster, `instance` tells those
-  // of this process from those of earlier ones.
-  RouteState(MoveRoute route, std::string name_prefix, std::string instance, StopSignal& stop);
+  // `cluster` and `instance` are in the names of our connections (common/connection_name.h):
+  // `instance` tells those of this engine from those of earlier ones.
+  RouteState(MoveRoute route, const std::string& cluster, std::string instance, StopSignal& stop);
 
   const MoveRoute& route() const noexcept { return route_; }
   const ServerAccess& server(End end) const noexcept {
@@ -71,12 +71,15 @@ class RouteState {
   // With gate_ held alone.
   Result<bool> settle();
   Result<bool> settle_end(End end, std::vector<GivenUp>& given_up, ServerLink& control);
+  // Whether a connection of that name was made by an earlier process of this cluster.
+  bool is_earlier(const std::string& name) const;
   Result<bool> kill_earlier(ServerLink& control);
   Result<bool> kill_transfers(ServerLink& target, const std::string& source_ip);
   Result<bool> fail(std::string error);
 
   const MoveRoute route_;
-  const std::string name_prefix_;
+  const std::string name_prefix_;    // Of movers.
+  const std::string worker_prefix_;  // Of proxies' workers.
   const std::string instance_;
   StopSignal& stop_;
 

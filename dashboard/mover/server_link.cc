@@ -57,6 +57,18 @@ Reply to_reply(const redisReply& from) {
   return reply;
 }
 
+// "ip:port" of our end, as Redis and Pika write addresses of IPv4; empty for others.
+std::string local_addr(int fd) {
+  sockaddr_in addr{};
+  socklen_t size = sizeof addr;
+  char text[INET_ADDRSTRLEN] = {};
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&addr), &size) != 0 ||
+      addr.sin_family != AF_INET || !::inet_ntop(AF_INET, &addr.sin_addr, text, sizeof text)) {
+    return {};
+  }
+  return std::string(text) + ":" + std::to_string(ntohs(addr.sin_port));
+}
+
 struct AddrInfoDeleter {
   void operator()(addrinfo* list) const noexcept { ::freeaddrinfo(list); }
 };
@@ -182,8 +194,11 @@ bool ServerLink::identify(std::chrono::milliseconds timeout) {
   // Pika and servers before Redis 5 have no CLIENT ID.
   const Reply list = call({"CLIENT", "LIST"}, timeout);
   if (broken_) return false;
+  // Pika lists neither names nor ids: nothing but our address, unless that is translated on the
+  // way.
+  const std::string addr = local_addr(socket_.get());
   for (const ClientListEntry& entry : parse_client_list(list.text)) {
-    if (entry.name != name_) continue;
+    if (entry.name != name_ && (!entry.name.empty() || entry.addr != addr)) continue;
     client_id_ = entry.id;
     client_addr_ = entry.addr;
   }
@@ -233,9 +248,10 @@ bool ServerLink::receive() {
       if (static_cast<size_t>(size) == sizeof bytes) continue;
       return true;
     }
+    closed_ = size == 0 || (errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK);
     if (size == 0) return fail("closed our connection");
     if (errno == EINTR) continue;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return true;
+    if (!closed_) return true;
     return fail(std::string("lost our connection: ") + std::strerror(errno));
   }
 }
@@ -322,11 +338,13 @@ bool ServerLink::select(uint32_t db, std::chrono::milliseconds timeout) {
 bool ServerLink::drain(std::chrono::milliseconds timeout) {
   const auto deadline = Clock::now() + timeout;
   Reply reply;
-  while (unanswered_ > 0) {
-    const int taken = take(reply);
-    if (taken < 0) return false;
+  bool is_understood = true;
+  while (!closed_ && (unanswered_ > 0 || !is_understood)) {
+    const int taken = is_understood ? take(reply) : 0;
+    if (taken < 0) is_understood = false;
     if (taken == 1) continue;
-    if (wait(POLLIN, deadline) == 0 || !receive()) return false;
+    if (wait(POLLIN, deadline) == 0) return false;
+    if (!receive()) is_understood = false;
   }
   return true;
 }

@@ -72,8 +72,8 @@ class ServerLink {
   // Remembers the database; asks the server only when it changes.
   bool select(uint32_t db, std::chrono::milliseconds timeout);
 
-  // Reads the answers to what was sent before the link was given up. True: all have come, so
-  // nothing of it can run later.
+  // Reads what still comes after the link was given up. True: all answers have come, or the server
+  // has closed the connection.
   bool drain(std::chrono::milliseconds timeout);
 
   bool is_broken() const noexcept { return broken_; }
@@ -84,9 +84,9 @@ class ServerLink {
 
   const ServerAccess& server() const noexcept { return server_; }
   const std::string& name() const noexcept { return name_; }
-  // Its number at the server (CLIENT ID or CLIENT LIST); 0 if the server does not tell.
+  // Its number at the server (CLIENT ID or CLIENT LIST); 0 if the server does not tell: Pika.
   int64_t client_id() const noexcept { return client_id_; }
-  // "ip:port" of our end as the server sees it; empty if not known.
+  // "ip:port" of our end as the server sees it, without a number; empty if not known.
   const std::string& client_addr() const noexcept { return client_addr_; }
   // The server's ip, without port; empty for a unix socket.
   std::string peer_ip() const;
@@ -117,6 +117,7 @@ class ServerLink {
   size_t added_ = 0;
   size_t unanswered_ = 0;
   bool broken_ = false;
+  bool closed_ = false;  // By the server, or on the way.
   std::string error_;
   uint32_t db_ = 0;
   int64_t client_id_ = 0;

@@ -59,7 +59,8 @@ KeyResult SlotsMover::explain(const Reply& reply) {
   result.state = KeyResult::State::kStays;
   result.concerns_all =
       concerns_all_keys(reply.text) || reply.text.find("auth failed") != std::string::npos;
-  result.reason = "ERR the key cannot move: " + source + " says " + printable(reply.text);
+  result.reason = std::string(refusal_code(reply.text)) + "the key cannot move: " + source +
+                  " says " + printable(reply.text);
   if (reply.text.find("auth failed") != std::string::npos) {
     result.reason +=
         "; codis-server logs in at the target with its own password, so both need the same";

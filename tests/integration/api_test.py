@@ -122,7 +122,9 @@ def test_document_is_openapi(t):
             t.check(operation.get("x-role") in ("none", "viewer", "operator", "admin"), operation_id + " has a role")
             for media in operation.get("requestBody", {}).get("content", {}).values():
                 schema = Document(document).resolve(media["schema"])
-                t.check(schema.get("additionalProperties") is False, operation_id + " refuses unknown fields")
+                # A document of codis has fields that are of no use here, and forks of it have more.
+                if operation_id != "importCodis":
+                    t.check(schema.get("additionalProperties") is False, operation_id + " refuses unknown fields")
                 if "example" in media:
                     t.equal(Document(document).validate(schema, media["example"]), None, operation_id + "'s example")
 

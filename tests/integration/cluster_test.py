@@ -142,8 +142,6 @@ def test_groups(t):
         call("assignSlots", 200, {"ranges": [{"from": 0, "to": 9, "group_id": 7}]}, version=True)
         t.equal(call("deleteGroup", 409, version=True, gid=7)["code"], "group_not_empty", "it has slots")
         call("deleteGroup", 200, version=True, gid=1)
-        wait_until(lambda: len(call("getClusterHealth", 200)["checks"]) == 1, 20, "the replica to be well")
-        t.equal(call("getClusterHealth", 200)["checks"][0]["check"], "slots_assigned", "what is wrong")
 
 
 def test_slots_and_topology(t):
@@ -265,7 +263,7 @@ def test_migrations(t):
         plan = call("createPlan", 201, {"kind": "rebalance"})
         t.equal(sum(move["slots"] for move in plan["moves"]), 682, "two thirds move")
         call("createPlan", 200, {"kind": "rebalance", "strategy": "keys"}, "?dry_run=true")
-        call("createPlan", 422, {"kind": "rebalance", "strategy": "ops"})
+        call("createPlan", 200, {"kind": "rebalance", "strategy": "ops"}, "?dry_run=true")
         call("createPlan", 400, {"kind": "drain"})
         call("getPlan", 200, id=plan["id"])
         begun = call("createMigration", 202, {"plan_id": plan["id"]}, headers={"Idempotency-Key": "one"})
