@@ -160,7 +160,7 @@ describe('the dashboard', () => {
     traffic = startTraffic();
     await show('overview');
     await until('operations on the page', async () => /^[1-9]/.test(await page.locator('.meter-value').first().textContent()));
-    await pause(2500);
+    await until('quiet', async () => await page.locator('.toast').count() === 0);
     await setup.shot(page, 'overview');
     assert.deepEqual(setup.complaintsBut(), []);
   });

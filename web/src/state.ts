@@ -3,7 +3,7 @@
 import { batch, computed, signal } from '@preact/signals';
 
 import { api, ApiError, calls, login as apiLogin, run, whenSessionEnds } from './api';
-import { figuresOf, mergeMigration, mergeSlots, mergeStats } from './lib/events';
+import { figuresOf, keepSame, mergeMigration, mergeSlots, mergeStats } from './lib/events';
 import { pushSample, type History } from './lib/history';
 import { connectLive, type Live } from './lib/live';
 import type { StreamMessage } from './lib/stream';
@@ -87,7 +87,7 @@ export function dismissToast(id: number): void {
 
 const loaders = {
   groups: async () => void (groups.value = (await api.groups()).items),
-  slots: async () => void (slots.value = (await api.slots()).items),
+  slots: async () => void (slots.value = keepSame(slots.value, (await api.slots()).items)),
   migrations: async () => void (migrations.value = (await api.migrations()).items),
   proxies: async () => void (proxies.value = (await api.proxies()).items),
   health: async () => void (health.value = (await api.health()).items),
@@ -116,7 +116,7 @@ export function reload(...parts: Part[]): void {
 async function load(): Promise<void> {
   if (!me.value || isLoading) return;
   isLoading = true;
-  const parts = [...wanted].filter((part) => may(NEEDS[part]) || (part === 'health' && may('getClusterHealth')));
+  const parts = [...wanted].filter((part) => may(NEEDS[part]));
   wanted.clear();
   // The version is asked for first and shown last: what is on screen is never older than the version
   // that changes are made for, so nothing is changed that nobody has seen.
@@ -124,7 +124,7 @@ async function load(): Promise<void> {
   const first = await Promise.allSettled(parts.includes('cluster') ? [api.cluster()] : []);
   if (first[0]?.status === 'fulfilled') {
     const { value } = first[0];
-    // Where events bring the figures, those of the masters' own counting would flicker in between.
+    // Where events bring the figures, those are newer.
     show = () => (cluster.value = statsSeen > 0 ? { ...value, ...figuresOf(cluster.value) } : value);
   }
   const results = [

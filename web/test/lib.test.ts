@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { en } from '../src/i18n/en';
 import { zh } from '../src/i18n/zh';
 import { curlLine } from '../src/lib/curl';
-import { mergeMigration, mergeSlots, mergeStats } from '../src/lib/events';
+import { keepSame, mergeMigration, mergeSlots, mergeStats } from '../src/lib/events';
 import * as format from '../src/lib/format';
 import { HEAT_CLASSES, heatClasses } from '../src/lib/heat';
 import { pushSample } from '../src/lib/history';
@@ -152,6 +152,12 @@ describe('events', () => {
     assert.equal(mergeSlots([slot(0)], {}), null);
     assert.equal(mergeSlots([slot(0)], { slots: [{ slot: 7 }] }), null);
     assert.equal(mergeMigration([], { id: 1 }), null);
+  });
+  it('that are loaded again keep the objects of slots that are the same', () => {
+    const before = [slot(0), slot(1)];
+    const after = keepSame(before, [slot(0), { ...slot(1), keys: 6 }]);
+    assert.equal(after[0], before[0]);
+    assert.equal(after[1]?.keys, 6);
   });
   it('of a migration replace it or put it in front', () => {
     const one = { id: 1, state: 'running', progress: { done: 0, total: 2, unit: 'slots' } } as Migration;

@@ -10,7 +10,7 @@ import * as format from '../lib/format';
 import { heatClasses } from '../lib/heat';
 import { SLOT_COUNT } from '../lib/ranges';
 import { between, focusStep } from '../lib/selection';
-import { activeMigrations, groupName, slots } from '../state';
+import { activeMigrations, groupById, groupName, slots } from '../state';
 import type { Slot } from '../types/model';
 import { groupColor } from './basics';
 
@@ -50,6 +50,15 @@ function fillPercent(): number {
   return moved + left === 0 ? 50 : Math.max(12, Math.min(92, Math.round((100 * moved) / (moved + left))));
 }
 
+// What a cell shows.
+interface Painted {
+  slot?: Slot;
+  words?: object;
+  name: string;
+  label: string;
+  isSelected: boolean | undefined;
+}
+
 interface SlotGridProps {
   mode: GridMode;
   selection: ReadonlySet<number>;
@@ -62,7 +71,8 @@ interface SlotGridProps {
 export function SlotGrid(props: SlotGridProps) {
   const host = useRef<HTMLDivElement>(null);
   const cells = useRef<HTMLElement[]>([]);
-  const painted = useRef<string[]>([]);
+  const painted = useRef<Painted[]>([]);
+  const wordsRef = useRef({ texts: t(), groups: groupById.value });
   const latest = useRef(props);
   latest.current = props;
   const focus = useRef(0);
@@ -76,6 +86,10 @@ export function SlotGrid(props: SlotGridProps) {
     const all = slots.value;
     if (!grid || !all || all.length < SLOT_COUNT) return;
     const { mode, selection, bright } = latest.current;
+    if (wordsRef.current.texts !== t() || wordsRef.current.groups !== groupById.value) {
+      wordsRef.current = { texts: t(), groups: groupById.value };
+    }
+    const words = wordsRef.current;
     const heat = mode === 'owner' ? null : heatClasses(all.map((slot) => slotFigure(slot, mode)));
     grid.style.setProperty('--fill', `${fillPercent()}%`);
     grid.classList.toggle('heat', heat !== null);
@@ -90,14 +104,16 @@ export function SlotGrid(props: SlotGridProps) {
       if (heat) name += ` h${heat[at]}`;
       if (isSelected) name += ' sel';
       if (bright !== undefined && slot.group !== bright && slot.target !== bright) name += ' dim';
-      const label = describeSlot(slot);
-      const key = `${name}|${label}`;
-      if (painted.current[at] === key) continue;
-      painted.current[at] = key;
-      cell.className = name;
-      cell.title = label;
-      cell.setAttribute('aria-label', label);
-      cell.setAttribute('aria-selected', String(isSelected));
+      const before = painted.current[at] ?? { name: '', label: '', isSelected: undefined };
+      // Most slots are the same objects as the last time, and their words are as good as then.
+      const label = before.slot === slot && before.words === words ? before.label : describeSlot(slot);
+      if (before.name !== name) cell.className = name;
+      if (before.label !== label) {
+        cell.title = label;
+        cell.setAttribute('aria-label', label);
+      }
+      if (before.isSelected !== isSelected) cell.setAttribute('aria-selected', String(isSelected));
+      painted.current[at] = { slot, words, name, label, isSelected };
     }
   };
 

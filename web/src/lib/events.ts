@@ -44,3 +44,15 @@ export function mergeMigration(migrations: readonly Migration[], data: Data): Mi
   next[at] = { ...next[at], ...change };
   return next;
 }
+
+// `fresh`, with the old object for each slot of which nothing has changed.
+export function keepSame(old: readonly Slot[] | null, fresh: Slot[]): Slot[] {
+  if (!old) return fresh;
+  return fresh.map((slot, at) => {
+    const before = old[at];
+    const isSame = before && before.slot === slot.slot && before.state === slot.state && before.group === slot.group &&
+      before.target === slot.target && before.keys === slot.keys && before.bytes === slot.bytes &&
+      before.ops_per_second === slot.ops_per_second;
+    return isSame ? before : slot;
+  });
+}

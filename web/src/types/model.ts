@@ -15,7 +15,7 @@ export type Setting = Settings['settings'][number];
 // Its secret is there in the answer to its creation only.
 export type Token = ListedToken & { token?: string };
 
-// What the events of topic "stats" bring: of all proxies, where the document is of all masters.
+// What the events of topic "stats" bring anew each second.
 export type Figures = {
   ops_per_second?: number | null;
   errors_per_second?: number | null;
@@ -23,7 +23,7 @@ export type Figures = {
   p99_us?: number | null;
   clients?: number | null;
 };
-export type Cluster = Omit<Reported, 'ops_per_second'> & Figures & { read_only?: boolean };
+export type Cluster = Omit<Reported, keyof Figures> & Figures & { read_only?: boolean };
 
 // What the server answered instead; status 0: it did not.
 export interface ProblemDetails {

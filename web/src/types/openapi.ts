@@ -136,25 +136,15 @@ export type Cluster = {
   keys: number;
   // Of all masters.
   memory_bytes: number;
-  // Of all masters.
+  // Through the proxies.
   ops_per_second: number;
+  // Half of the last second's requests took no longer.
+  p50_us: number;
+  // 99 of 100 took no longer.
+  p99_us: number;
   active_migrations: Migration[];
   // How many checks fail; see /cluster/health.
   problems: number;
-};
-
-export type Health = {
-  healthy: boolean;
-  checks: ({
-    check: string;
-    status: "failing";
-    severity: "warning" | "critical";
-    since: OptionalTime;
-    detail: string;
-    // What to do.
-    hint: string;
-    objects: string[];
-  })[];
 };
 
 export type TopologyServer = {
@@ -233,7 +223,7 @@ export type Server = {
   addr: ServerAddress;
   // In the group.
   role: "master" | "replica";
-  state?: "up" | "down" | "unknown";
+  state?: "unknown" | "up" | "suspect" | "down";
   state_since?: OptionalTime;
   error?: OptionalText;
   engine?: string;
@@ -300,13 +290,6 @@ export type ServerAdd = {
   // That the change is made for.
   topology_version?: number;
   addr: ServerAddress;
-};
-
-export type Replication = {
-  addr: ServerAddress;
-  before: Record<string, unknown>;
-  after: Record<string, unknown>;
-  dry_run?: boolean;
 };
 
 export type Slot = {

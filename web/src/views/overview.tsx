@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 
 import { api, calls } from '../api';
-import { Bar, Button, Card, GroupTag, Icon, Loading, Meter, groupColor } from '../components/basics';
+import { Bar, Button, Card, GroupTag, Icon, Loading, Meter, Pill, groupColor } from '../components/basics';
 import { Chart, type Line } from '../components/chart';
 import { ActionDialog } from '../components/dialog';
 import { MigrationStrip } from '../components/migration_card';
@@ -211,7 +211,8 @@ function RecentCard() {
       <div class="stack tight">
         {rows?.map((row) => (
           <p key={row.id} class="break small">
-            <span class="muted">{format.clock(row.at, texts.locale)}</span> <strong>{row.actor}</strong> {row.action} <code>{row.object ?? ''}</code>
+            <span class="muted">{format.clock(row.at, texts.locale)}</span> <strong>{row.actor}</strong> {row.action} <code>{row.object}</code>
+            {row.status >= 400 && <> <Pill kind="bad">{row.status}</Pill></>}
           </p>
         ))}
       </div>
