@@ -70,9 +70,10 @@ Result<std::unique_ptr<Controller>> Controller::start(ControllerOptions options,
       if (!migration->ended()) self.runners_[id] = runners[index++];
     }
   }
-  for (const auto& runner : runners) runner->start();
   log_info("cluster loaded", "topology_version", self.state_->topology.version, "groups",
            self.state_->topology.groups.size(), "migrations", runners.size());
+  // From here on the state changes.
+  for (const auto& runner : runners) runner->start();
   return controller;
 }
 
@@ -108,7 +109,8 @@ MigrationLive Controller::live(uint64_t id) const {
   }
   if (runner != nullptr && !runner->finished()) return runner->live();
   MigrationLive live;
-  if (const Migration* migration = state()->migration(id)) {
+  const auto now = state();
+  if (const Migration* migration = now->migration(id)) {
     live.keys_moved = migration->keys_moved;
     live.bytes_moved = migration->bytes_moved;
   }
