@@ -26,7 +26,7 @@ class Migrator:
         self.last_problem = ""
 
     def run(self):
-        while not self.stop.wait(self.rng.expovariate(3.0)):
+        while not self.stop.wait(self.rng.expovariate(6.0)):
             self.attempt(self.step)
         return self.did
 
