@@ -13,10 +13,10 @@
 
 namespace pikaproxy {
 
-// One row per option of the sections [proxy] [backend] [log] [slowlog] [admin] [dashboard] [auth] [ketama].
-// The file, the environment, the flags, --help, --print-config, the table in docs and CONFIG
-// GET/SET all come from here; a new option is a field in config.h, a row in option_table.cc and a
-// paragraph in conf/pikaproxy.toml (a test compares the three).
+// One row per option of the sections [proxy] [backend] [log] [slowlog] [admin] [dashboard] [auth]
+// [ketama]. The file, the environment, the flags, --help, --print-config, the table in docs and
+// CONFIG GET/SET all come from here; a new option is a field in config.h, a row in option_table.cc
+// and a paragraph in conf/pikaproxy.toml (a test compares the three).
 
 enum class OptionType : uint8_t {
   kBool,         // true, false

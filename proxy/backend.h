@@ -69,6 +69,8 @@ class Backend : public Stream {
   // As its server knows the connection; empty before it is made, and where the server does not
   // tell.
   const std::string& client_id() const noexcept { return identity_.id; }
+  // It is connected, and its server knows no CLIENT ID: Pika, and Redis before 5.0.
+  bool lacks_client_id() const noexcept { return state_ == State::kReady && identity_.id.empty(); }
   bool is_idle() const noexcept { return tasks_.empty(); }
 
   // To tell when all that was accepted up to a moment is over: take accepted() then; it is over

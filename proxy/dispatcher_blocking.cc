@@ -67,6 +67,14 @@ void Dispatcher::block(Request& request) {
   GroupIndex group = kNoGroup;
   request.holds_client = true;
   if (!place_keys(request, group)) return;
+  // Without it a wait cannot be ended when its slot moves; and such servers include Pika, which
+  // dies of a BLPOP of a key with another type.
+  if (const Backend& shared = worker_.backends().get(group, 0); shared.lacks_client_id()) {
+    request.holds_client = false;
+    refuse(request, "ERR " + shared.label() +
+                        " does not know CLIENT ID, so nothing can wait there; poll instead");
+    return;
+  }
   Client& client = request.client;
   Task* task = task_of(request);
   Backend* backend = worker_.backends().lend(group, request.db, client);
