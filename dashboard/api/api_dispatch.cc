@@ -271,7 +271,7 @@ std::optional<ApiProblem> ApiDispatch::identify(const ApiRoute& route, Context& 
   if (route.role == Role::kNone) return std::nullopt;
   auto outcome = parts_.authenticator.authenticate(context.request.http);
   if (auto* problem = std::get_if<ApiProblem>(&outcome)) return std::move(*problem);
-  auto& identity = std::get<Identity>(outcome);
+  auto& identity = std::get<CallerIdentity>(outcome);
   context.request.caller = std::move(identity.caller);
   context.request.caller.peer = context.request.http.peer;
   if (is_change(route) && !identity.csrf_token.empty()) {

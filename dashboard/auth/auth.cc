@@ -117,7 +117,7 @@ std::string Auth::session_secret(const HttpRequest& request) const {
   return {};
 }
 
-std::variant<Identity, ApiProblem> Auth::authenticate(const HttpRequest& request) {
+std::variant<CallerIdentity, ApiProblem> Auth::authenticate(const HttpRequest& request) {
   if (const std::string* header = request.header("authorization")) {
     const std::string secret = bearer_of(request);
     const int64_t now = now_ms();
@@ -136,7 +136,7 @@ std::variant<Identity, ApiProblem> Auth::authenticate(const HttpRequest& request
       // Reading must go on while the disk is full.
       log_warn("use of a token could not be noted", "token", token->name, "error", error.message);
     }
-    return Identity{{"token:" + token->name, token->role, request.peer}, {}};
+    return CallerIdentity{{"token:" + token->name, token->role, request.peer}, {}};
   }
   const std::string secret = session_secret(request);
   if (secret.empty()) {
@@ -150,7 +150,7 @@ std::variant<Identity, ApiProblem> Auth::authenticate(const HttpRequest& request
   if (!session) {
     return ApiProblem{401, "session_ended", "The session has ended: log in again."};
   }
-  return Identity{{session->user, session->role, request.peer}, session->csrf_token};
+  return CallerIdentity{{session->user, session->role, request.peer}, session->csrf_token};
 }
 
 std::function<bool()> Auth::watch(const HttpRequest& request) {

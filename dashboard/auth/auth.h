@@ -39,7 +39,7 @@ class Auth : public Authenticator {
   // terminal. Errors: the files, with what to do.
   Result<bool> make_first_user();
 
-  std::variant<Identity, ApiProblem> authenticate(const HttpRequest& request) override;
+  std::variant<CallerIdentity, ApiProblem> authenticate(const HttpRequest& request) override;
   // For open streams: whether the request's credential is valid still. Does not wait for the store.
   std::function<bool()> watch(const HttpRequest& request);
   // Called when sessions or tokens have ended, so that open streams notice. Before any request.

@@ -8,7 +8,7 @@
 namespace pikaproxy {
 
 // Who a request's credential belongs to.
-struct Identity {
+struct CallerIdentity {
   Caller caller;
   // Not empty: known by a browser's cookie, which the browser sends whoever made it send the
   // request. A change must then repeat this value in X-CSRF-Token.
@@ -20,7 +20,7 @@ class Authenticator {
   virtual ~Authenticator() = default;
   // By "Authorization: Bearer", or else the session cookie. 401 if there is neither or it is not
   // (any more) valid. Any thread.
-  virtual std::variant<Identity, ApiProblem> authenticate(const HttpRequest& request) = 0;
+  virtual std::variant<CallerIdentity, ApiProblem> authenticate(const HttpRequest& request) = 0;
 };
 
 }  // namespace pikaproxy
