@@ -88,6 +88,7 @@ class Client : public Stream {
   // The connection's state, changed by commands.
   struct Session {
     uint32_t db = 0;
+    uint8_t protocol = 2;  // RESP version of the replies.
     bool authenticated = false;
     bool admin = false;
     bool no_evict = false;
