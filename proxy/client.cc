@@ -494,7 +494,8 @@ std::string Client::describe() const {
   line += " events=r cmd=";
   line += last_command_ != nullptr ? last_command_->name : "NULL";
   line += " user=" + (names.user.empty() ? "default" : names.user);
-  line += " redir=-1 resp=" + std::to_string(session.protocol) + " lib-name=" + names.lib_name + " lib-ver=" + names.lib_version + "\n";
+  line += " redir=-1 resp=" + std::to_string(session.protocol) + " lib-name=" + names.lib_name +
+          " lib-ver=" + names.lib_version + "\n";
   return line;
 }
 
