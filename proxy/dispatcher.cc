@@ -6,6 +6,8 @@
 #include "common/resp.h"
 #include "common/slot.h"
 #include "proxy/local_commands.h"
+#include "proxy/placement.h"
+#include "proxy/request_texts.h"
 #include "proxy/script_cache.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
@@ -14,14 +16,9 @@
 namespace pikaproxy {
 namespace {
 
-constexpr std::string_view kCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
 constexpr size_t kGatheringsKept = 256;
 // Buffers that grew beyond this are not kept.
 constexpr size_t kKeptBytes = 64 * 1024;
-// Redis cuts what it repeats of an unknown command at these.
-constexpr size_t kEchoedNameMax = 128;
-constexpr size_t kEchoedArgsMax = 128;
-
 size_t decimal_digits(size_t value) {
   size_t digits = 1;
   while (value >= 10) {
@@ -35,24 +32,6 @@ size_t decimal_digits(size_t value) {
 std::string_view encoded_argument(std::string_view arg) {
   const size_t header = 3 + decimal_digits(arg.size());
   return {arg.data() - header, header + arg.size() + 2};
-}
-
-std::string wrong_arity(const Command& command) {
-  return "ERR wrong number of arguments for '" + std::string(command.name) + "' command";
-}
-
-std::string unknown_command(Arguments args) {
-  std::string text = "ERR unknown command '" + std::string(args[0].substr(0, kEchoedNameMax)) +
-                     "', with args beginning with: ";
-  size_t echoed = 0;
-  for (size_t i = 1; i < args.size() && echoed < kEchoedArgsMax; ++i) {
-    const std::string_view part = args[i].substr(0, kEchoedArgsMax - echoed);
-    text += '\'';
-    text += part;
-    text += "' ";
-    echoed += part.size() + 3;
-  }
-  return text;
 }
 
 }  // namespace
@@ -99,8 +78,7 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
   if (!command->subcommands.empty() && args.size() >= 2) {
     const Command* subcommand = find_subcommand(*command, args[1]);
     if (subcommand == nullptr) {
-      reject(client, "ERR unknown subcommand '" + std::string(args[1].substr(0, kEchoedNameMax)) +
-                         "'. Try " + to_upper(command->name) + " HELP.");
+      reject(client, unknown_subcommand(*command, args[1]));
       return true;
     }
     command = subcommand;
@@ -114,8 +92,7 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     return true;
   }
   if (command->proxy_admin && !client.session.admin) {
-    reject(client, "NOPERM User " + client.names().user + " has no permissions to run the '" +
-                       std::string(command->name) + "' command");
+    reject(client, not_permitted(*command, client.names().user));
     return true;
   }
   const bool is_plain = client.transaction == nullptr && (command->flags & kFlagBlocking) == 0 &&
@@ -287,63 +264,17 @@ void Dispatcher::forward(Request& request) {
 }
 
 bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
-  if (request.command.key_step == 2 && request.args.size() % 2 == 0) {
-    refuse(request, wrong_arity(request.command));  // MSETNX with a key without a value.
+  Placement placement;
+  const std::string error =
+      place_request(worker_.topology(), request.command, request.args, positions_, placement);
+  if (placement.has_keys) count_slot(placement.place);
+  if (!error.empty()) {
+    if (error == kCrossSlot) worker_.stats().crossslot.add();
+    refuse(request, error);
     return false;
   }
-  std::string_view error;
-  if (!find_keys(request.command, request.args, positions_, error)) {
-    refuse(request, "ERR " + std::string(error));
-    return false;
-  }
-  const Topology& topology = worker_.topology();
-  if (positions_.empty()) {
-    // A script or function without keys: any server can run it, but always the same one does.
-    if (topology.serving_groups.empty()) {
-      refuse(request, "CLUSTERDOWN no slot is assigned");
-      return false;
-    }
-    group = topology.serving_groups.front();
-    return true;
-  }
-  const Place place = topology.router->place(request.args[positions_[0]]);
-  count_slot(place);
-  for (size_t i = 1; i < positions_.size(); ++i) {
-    if (topology.router->place(request.args[positions_[i]]).unit != place.unit) {
-      worker_.stats().crossslot.add();
-      refuse(request, kCrossSlot);
-      return false;
-    }
-  }
-  bool has_patterns = false;
-  if (request.command.name.starts_with("sort") &&
-      !is_sort_pattern_local(request, place, has_patterns)) {
-    return false;
-  }
-  if (!place.open && !admit(request, has_patterns)) return false;
-  group = place.group;
-  return true;
-}
-
-bool Dispatcher::is_sort_pattern_local(Request& request, Place place, bool& has_patterns) {
-  // Keys made from a pattern lie in the request's slot only if the pattern has that slot's hash tag
-  // and the "*" stands outside of it. Source: Redis sort.c (patternHashSlot) and its error texts.
-  for (size_t i = 2; i + 1 < request.args.size(); ++i) {
-    const bool is_by = equals_ignoring_case(request.args[i], "BY");
-    if (!is_by && !equals_ignoring_case(request.args[i], "GET")) continue;
-    const std::string_view pattern = request.args[++i];
-    if (pattern.find('*') == std::string_view::npos) continue;
-    const std::string_view tag = hash_part(pattern);
-    const bool local = tag.size() != pattern.size() && tag.find('*') == std::string_view::npos &&
-                       worker_.topology().router->place(pattern).unit == place.unit;
-    has_patterns = true;
-    if (local) continue;
-    refuse(request, std::string("ERR ") + (is_by ? "BY" : "GET") +
-                        " option of SORT denied in cluster mode when keys formed by the pattern "
-                        "may be in different"
-                        " slots.");
-    return false;
-  }
+  if (!placement.place.open && !admit(request, placement.has_patterns)) return false;
+  group = placement.place.group;
   return true;
 }
 
@@ -372,7 +303,7 @@ void Dispatcher::forward_to_any(Request& request) {
     }
   }
   if (topology.serving_groups.empty()) {
-    refuse(request, "CLUSTERDOWN no slot is assigned");
+    refuse(request, kNoSlotServed);
   } else {
     forward_to(request, topology.serving_groups.front());
   }
@@ -529,7 +460,7 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
 void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
   const Topology& topology = worker_.topology();
   if (topology.serving_groups.empty()) {
-    refuse(request, "CLUSTERDOWN no slot is assigned");
+    refuse(request, kNoSlotServed);
     return;
   }
   // A flush that is sent while a slot is locked may have to follow the slot to its new group.

@@ -116,8 +116,6 @@ class Dispatcher : private SlotGate::Host {
 
   // Where all of the request's keys live; false if the request was answered with an error.
   bool place_keys(Request& request, GroupIndex& group);
-  // `has_patterns`: it reads keys that are made from a pattern.
-  bool is_sort_pattern_local(Request& request, Place place, bool& has_patterns);
 
   // Whether a request may go, of whose keys (`positions_`) one at least lies in a slot that is not
   // open. If not it was held or refused. `whole_slot`: it touches keys that it does not name.

@@ -9,6 +9,8 @@
 #include "common/reply_framer.h"
 #include "common/resp.h"
 #include "proxy/dispatcher.h"
+#include "proxy/placement.h"
+#include "proxy/request_texts.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
 
@@ -61,8 +63,7 @@ bool Dispatcher::find_transaction_keys(Request& request) {
   Client& client = request.client;
   std::string_view error;
   if (request.command.key_step == 2 && request.args.size() % 2 == 0) {
-    client.reply_error("ERR wrong number of arguments for '" + std::string(request.command.name) +
-                       "' command");
+    client.reply_error(wrong_arity(request.command));
     return false;
   }
   if (!find_keys(request.command, request.args, positions_, error)) {
@@ -80,12 +81,14 @@ bool Dispatcher::find_transaction_keys(Request& request) {
   for (const uint32_t position : positions_) {
     if (router.place(request.args[position]).unit == place.unit) continue;
     worker_.stats().crossslot.add();
-    client.reply_error("CROSSSLOT Keys in request don't hash to the same slot");
+    client.reply_error(kCrossSlot);
     return false;
   }
+  if (!request.command.name.starts_with("sort")) return true;
   bool has_patterns = false;
-  return !request.command.name.starts_with("sort") ||
-         is_sort_pattern_local(request, place, has_patterns);
+  const std::string pattern_error = check_sort_patterns(router, request.args, place, has_patterns);
+  if (!pattern_error.empty()) client.reply_error(pattern_error);
+  return pattern_error.empty();
 }
 
 bool Dispatcher::queue(Request& request) {
