@@ -470,6 +470,7 @@ std::string Client::describe() const {
   const uint32_t now_s = worker_.now_s();
   std::string flags;
   if (peer_name(fd()).starts_with("unix:")) flags += 'U';
+  if (wait != nullptr) flags += 'b';
   if (closing_) flags += 'c';
   if (session.no_evict) flags += 'e';
   if (flags.empty()) flags = "N";
