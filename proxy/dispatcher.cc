@@ -58,8 +58,8 @@ void Dispatcher::reject(Client& client, std::string_view error) {
 
 bool Dispatcher::must_be_alone(const Client& client, const Command& command, Arguments args) const {
   if (client.transaction != nullptr) return client.watch != nullptr && command.name == "exec";
-  return command.action == CommandAction::kBlock || command.name == "watch" ||
-         has_block_option(command, args);
+  return command.action == CommandAction::kBlock || command.action == CommandAction::kWait ||
+         command.name == "watch" || has_block_option(command, args);
 }
 
 bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::string_view raw) {
@@ -95,8 +95,12 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     reject(client, not_permitted(*command, client.names().user));
     return true;
   }
+  if (worker_.is_paused() && must_pause(client, *command)) {
+    client.hold_for_pause();
+    return false;
+  }
   const bool is_plain = client.transaction == nullptr && (command->flags & kFlagBlocking) == 0 &&
-                        command->action != CommandAction::kTransaction;
+                        command->action < CommandAction::kTransaction;
   if (!is_plain && !client.has_no_request() && must_be_alone(client, *command, args)) return false;
   client.note_command(*command);
   if (parser.is_inline()) {
@@ -220,6 +224,9 @@ void Dispatcher::act(Request& request) {
     case CommandAction::kBlock:
       block(request);
       break;
+    case CommandAction::kWait:
+      wait_for_replicas(request);
+      break;
     case CommandAction::kRefuse:
       refuse(request, "ERR " + std::string(request.command.refusal));
       break;
@@ -239,6 +246,22 @@ void Dispatcher::shrink() {
 void Dispatcher::count_slot(Place place) noexcept {
   // A server on the ring is a unit, too; what is counted for it then is read by nobody.
   worker_.stats().slots[place.unit % kSlotCount].add();
+}
+
+bool Dispatcher::must_pause(const Client& client, const Command& command) const noexcept {
+  // Whoever may end the pause must be able to, and to log in for that.
+  const bool is_administration = command.action == CommandAction::kLocal &&
+                                 (command.proxy_admin || (command.flags & kFlagNoAuth) != 0);
+  if (is_administration) return false;
+  if (!worker_.is_pause_for_writes()) return true;
+  if ((command.flags & (kFlagWrite | kFlagMayReplicate)) != 0) return true;
+  return command.name == "exec" && client.transaction != nullptr && client.transaction->writes();
+}
+
+void Dispatcher::note_write(Client& client, const Command& command, GroupIndex group) noexcept {
+  if ((command.flags & (kFlagWrite | kFlagMayReplicate)) != 0) {
+    client.note_write(group, worker_.topology().epoch);
+  }
 }
 
 // ---- To one group -------------------------------------------------------------------------------
@@ -281,6 +304,7 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
 void Dispatcher::forward_to(Request& request, GroupIndex group) {
   Backend& backend = worker_.backends().get(group, request.db);
   Task* task = task_of(request);
+  note_write(request.client, request.command, group);
   if (!backend.accept(task, request.raw.size())) return;
   if (request.held != nullptr) {
     send_held(backend, *request.held);
@@ -339,6 +363,22 @@ Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size
   return backend->accept(part, size) ? part : nullptr;
 }
 
+void Dispatcher::ask(Backend& backend, std::string_view request,
+                     std::function<void(std::string_view)> answer) {
+  auto gathering = std::make_unique<Gathering>();
+  gathering->kind = Gathering::Kind::kOwn;
+  gathering->answer = std::move(answer);
+  gathering->outstanding = 1;
+  Task* part = worker_.tasks().take();
+  part->gathering = gathering.get();
+  part->command = find_command("info");  // Not counted, as no part is.
+  part->started = worker_.loop().now();
+  part->prefix_size = 0;
+  gathering->parts.push_back(part);
+  gathering.release();  // Owned by itself until gathered().
+  if (backend.accept(part, request.size())) backend.write(request);
+}
+
 void Dispatcher::send_part(Gathering& gathering, GroupIndex group, std::string_view request) {
   Backend* backend = nullptr;
   if (add_part(gathering, group, request.size(), backend) != nullptr) backend->write(request);
@@ -383,6 +423,13 @@ void Dispatcher::gathered(Gathering& gathering) {
     case Gathering::Kind::kEvalsha:
       gathered_evalsha(gathering);
       return;
+    case Gathering::Kind::kOwn: {
+      const std::unique_ptr<Gathering> owned(&gathering);
+      Task* part = gathering.parts.front();
+      gathering.answer(part->reply.view());
+      worker_.free(part);
+      return;
+    }
     default:
       if (gathering.is_flush && flush_again(gathering)) return;
       scratch_.clear();
@@ -435,6 +482,7 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
   hold(gathering);
   const std::string_view name = encoded_argument(request.args[0]);
   for (Share& share : shares_) {
+    note_write(request.client, request.command, share.group);
     if (add_part(gathering, share.group, request.raw.size(), share.backend) == nullptr) {
       share.backend = nullptr;
       continue;
@@ -477,7 +525,10 @@ void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
     gathering.request = request.raw;
   }
   hold(gathering);
-  for (const GroupIndex group : topology.serving_groups) send_part(gathering, group, request.raw);
+  for (const GroupIndex group : topology.serving_groups) {
+    note_write(request.client, request.command, group);
+    send_part(gathering, group, request.raw);
+  }
   release(gathering);
 }
 

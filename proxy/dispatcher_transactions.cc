@@ -112,6 +112,7 @@ bool Dispatcher::queue(Request& request) {
     client.reply_error("ERR the transaction is larger than the limit (proxy.request_max)");
   } else if (!is_out_of_memory(request) && find_transaction_keys(request)) {
     transaction.queue(request.raw, request.args, positions_);
+    if ((request.command.flags & (kFlagWrite | kFlagMayReplicate)) != 0) transaction.note_write();
     if (request.command.name.starts_with("evalsha")) transaction.need_script(request.args[1]);
     if (action == kEval && !request.command.name.starts_with("evalsha")) keep_script(request);
     client.reply("+QUEUED\r\n");
@@ -183,6 +184,7 @@ void Dispatcher::send_block(Request& request, std::string_view key) {
     }
     backend = watch->backend;
   }
+  request.client.note_write(group, topology.epoch);
   for (const std::string& sha : scripts_needed_) load_script_first(*backend, sha);
   scripts_needed_.clear();
   if (!backend->accept(task, request.raw.size())) return;
@@ -205,7 +207,7 @@ void Dispatcher::watch(Request& request) {
   if (!place_keys(request, group)) return;
   Task* task = task_of(request);
   if (client.watch == nullptr) {
-    Backend* backend = worker_.backends().lend(group, request.db, client);
+    Backend* backend = worker_.backends().lend(group, request.db, &client);
     if (backend == nullptr) {
       worker_.fail(task, too_many_connections());
       return;

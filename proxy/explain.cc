@@ -128,6 +128,7 @@ std::string_view kind_of(const Command& command, Arguments args) noexcept {
     case kTransaction:
       return "transaction";
     case kBlock:
+    case kWait:
       return "blocking";
     case kLocal:
       return "local";

@@ -31,6 +31,7 @@ ACTIONS = {
     "kEval": "all keys in one slot; sent again where the server lost the script",
     "kTransaction": "keys of one slot, sent as one block at EXEC",
     "kBlock": "all keys in one slot; waits on a connection of the client's own",
+    "kWait": "the groups that this client has written to; the lowest of their numbers",
     "kLocal": "the proxy",
 }
 
