@@ -31,6 +31,8 @@ enum class CommandAction : uint8_t {
   kEval,             // EVAL EVALSHA and _RO: as kForward, NOSCRIPT repaired.
   kTransaction,      // MULTI EXEC DISCARD WATCH UNWATCH: queued here, sent as one block.
   kBlock,            // BLPOP and alike: as kForward, over a connection of the client's own.
+  kSubscribe,        // SUBSCRIBE and alike: through subscriptions that all clients share.
+  kPublish,          // PUBLISH SPUBLISH: to the group of the channel's slot.
   kLocal,            // Answered by the proxy. A container (CLIENT) is kLocal when it has a served
                      // subcommand: what happens is the subcommand's action.
   kRefuse,           // Known, not served: `refusal` says why.

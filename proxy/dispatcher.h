@@ -28,6 +28,7 @@ class Worker;
 //   dispatcher_scripts.cc   EVAL and the like
 //   dispatcher_transactions.cc   MULTI, EXEC, WATCH
 //   dispatcher_blocking.cc  BLPOP and the like
+//   dispatcher_pubsub.cc    SUBSCRIBE, PUBLISH and the like
 class Dispatcher : private SlotGate::Host {
  public:
   explicit Dispatcher(Worker& worker);
@@ -105,6 +106,10 @@ class Dispatcher : private SlotGate::Host {
   void drop_watch(Client& client);
   void watch_answered(Client& client, const Task& task, std::string_view reply);
   std::string exec_error(const Task& task, std::string_view reply) const;
+
+  void subscribe(Request& request);
+  void publish(Request& request);
+  void gathered_publish(Gathering& gathering);
 
   void block(Request& request);
   // True: it goes on waiting, elsewhere.
