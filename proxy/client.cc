@@ -509,6 +509,7 @@ std::string Client::describe() const {
   std::string flags;
   if (subscriptions != nullptr && subscriptions->total() > 0) flags += 'P';
   if (peer_name(fd()).starts_with("unix:")) flags += 'U';
+  if (wait != nullptr) flags += 'b';
   if (closing_) flags += 'c';
   if (session.no_evict) flags += 'e';
   if (flags.empty()) flags = "N";

@@ -89,6 +89,7 @@ void Dispatcher::block(Request& request) {
   if (client.wait == nullptr) {
     client.wait = std::make_unique<Client::Wait>();
     client.wait->since = worker_.loop().now();
+    worker_.stats().blocked_clients.add();
   }
   client.wait->backend = backend;
   client.wait->request = request.raw;
@@ -106,6 +107,7 @@ bool Dispatcher::wait_answered(Client& client, Task* task, std::string_view piec
   const bool goes_on =
       client.wait->recalled && (is_lost || (task->reply.size() == 0 && is_null(piece)));
   const std::unique_ptr<Client::Wait> wait = std::move(client.wait);
+  worker_.stats().blocked_clients.subtract();
   return goes_on && wait_again(client, task, *wait);
 }
 
@@ -186,6 +188,7 @@ void Dispatcher::drop_connections(Client& client) {
   if (client.wait != nullptr) {
     Backend* backend = client.wait->backend;
     client.wait.reset();
+    worker_.stats().blocked_clients.subtract();
     worker_.backends().give_up(backend);
   }
   drop_watch(client);
