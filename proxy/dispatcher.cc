@@ -268,6 +268,12 @@ void Dispatcher::count_slot(Place place) noexcept {
   worker_.stats().slots[place.unit % kSlotCount].add();
 }
 
+void Dispatcher::count_key(Place place, std::string_view key) noexcept {
+  count_slot(place);
+  HotKeys& hot_keys = worker_.hot_keys();
+  if (hot_keys.is_due()) hot_keys.note(key, place.unit, HotKeys::Clock::now());
+}
+
 bool Dispatcher::must_pause(const Client& client, const Command& command) const noexcept {
   // Whoever may end the pause must be able to, and to log in for that.
   const bool is_administration = command.action == CommandAction::kLocal &&
@@ -290,8 +296,9 @@ void Dispatcher::forward(Request& request) {
   GroupIndex group = kNoGroup;
   if (request.command.single_key != 0) {
     // Every command with one key at a fixed place: nearly all traffic.
-    const Place place = worker_.topology().router->place(request.args[request.command.single_key]);
-    count_slot(place);
+    const std::string_view key = request.args[request.command.single_key];
+    const Place place = worker_.topology().router->place(key);
+    count_key(place, key);
     if (!place.open) {
       positions_.assign(1, request.command.single_key);
       if (!admit(request, false)) return;
@@ -310,7 +317,7 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
   Placement placement;
   const std::string error =
       place_request(worker_.topology(), request.command, request.args, positions_, placement);
-  if (placement.has_keys) count_slot(placement.place);
+  if (placement.has_keys) count_key(placement.place, request.args[positions_.front()]);
   if (!error.empty()) {
     if (error == kCrossSlot) worker_.stats().crossslot.add();
     refuse(request, error);
@@ -473,8 +480,9 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
   bool one_group = true;
   bool all_open = true;
   for (size_t key = 0; key < keys; ++key) {
-    const Place place = topology.router->place(request.args[1 + key * args_per_key]);
-    count_slot(place);
+    const std::string_view name = request.args[1 + key * args_per_key];
+    const Place place = topology.router->place(name);
+    count_key(place, name);
     all_open = all_open && place.open;
     key_groups_.push_back(place.group);
     one_group = one_group && place.group == key_groups_.front();

@@ -97,6 +97,7 @@ class Dispatcher : private SlotGate::Host {
   void refuse(Request& request, std::string_view error);
   Task* task_of(Request& request);
   void count_slot(Place place) noexcept;
+  void count_key(Place place, std::string_view key) noexcept;
   void forward(Request& request);
   void forward_to(Request& request, GroupIndex group);
   void forward_to_any(Request& request);
