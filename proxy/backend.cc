@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/resp.h"
+#include "proxy/reply_lift.h"
 #include "proxy/resolver.h"
 #include "proxy/socket_options.h"
 #include "proxy/worker.h"
@@ -22,7 +23,9 @@ constexpr size_t kStreamMin = 64 * 1024;
 constexpr uint64_t kRelayMin = 32 * 1024;
 // A connection that worked for so long is made again at once when it is lost.
 constexpr Ticks kStableUs = 1'000'000;
-constexpr size_t kHandshakeReplyMax = 4096;
+constexpr size_t kHandshakeReplyMax = 64 * 1024;
+// A push message. Redis puts all keys that a turn of its loop has changed into one.
+constexpr size_t kPushMax = 64 * 1024 * 1024;
 constexpr uint8_t kIdentifyReplies = 3;  // CLIENT SETNAME, INFO and ID.
 
 Ticks to_ticks(Milliseconds duration) {
@@ -43,12 +46,13 @@ std::string describe_error(int error) {
 }  // namespace
 
 Backend::Backend(Worker& worker, Resolver& resolver, const GroupConfig& group, uint32_t db,
-                 std::shared_ptr<ServerStats> stats)
+                 Lane lane, std::shared_ptr<ServerStats> stats)
     : Stream(worker.loop(), Order::kLast),
       worker_(worker),
       resolver_(resolver),
       group_(group),
       db_(db),
+      lane_(lane),
       label_("server " + group.server.to_string() + " of group " + group.name),
       stats_(std::move(stats)) {}
 
@@ -195,8 +199,10 @@ void Backend::on_connect(int error) {
     return;
   }
   set_socket_options(fd(), worker_.config().proxy.tcp_keepalive);
-  framer_.reset();
+  framer_.reset(ReplyFramer::Dialect::kResp2);
   handshake_reply_.clear();
+  push_.clear();
+  is_pushing_ = is_lifting_ = false;
   scripts_.clear();
   state_ = State::kConnecting;
   next_handshake_step();
@@ -210,6 +216,10 @@ void Backend::next_handshake_step() {
     const std::string_view user = group_.user.empty() ? "default" : std::string_view(group_.user);
     send(plain_auth_ ? request({"AUTH", group_.password})
                      : request({"AUTH", user, group_.password}));
+  } else if (state_ < State::kHello && lane_ != Lane::kResp2) {
+    state_ = State::kHello;
+    framer_.reset(ReplyFramer::Dialect::kResp3);
+    send(request({"HELLO", "3"}));
   } else if (state_ != State::kSelect && db_ != 0) {
     state_ = State::kSelect;
     send(request({"SELECT", std::to_string(db_)}));
@@ -232,6 +242,10 @@ void Backend::on_handshake_reply(std::string_view reply) {
   const std::string text(reply_text(reply));
   if (state_ == State::kSettle) {
     on_kill_reply(reply);
+    return;
+  }
+  if (state_ == State::kHello) {
+    on_hello_reply(reply);
     return;
   }
   if (state_ == State::kPing && identified_ < kIdentifyReplies) {
@@ -266,6 +280,15 @@ void Backend::on_handshake_reply(std::string_view reply) {
                  text);
 }
 
+void Backend::on_hello_reply(std::string_view reply) {
+  if (!reply.starts_with('%')) {
+    // Pika, Redis before 6, a server whose HELLO was renamed: it goes on with RESP2.
+    is_lifting_ = true;
+    framer_.reset(ReplyFramer::Dialect::kResp2);
+  }
+  next_handshake_step();
+}
+
 void Backend::note_identity(std::string_view reply) {
   ++identified_;
   int64_t number = 0;
@@ -277,7 +300,8 @@ void Backend::note_identity(std::string_view reply) {
   // address is not what we see where addresses are translated on the way.
   constexpr std::string_view kField = " addr=";
   const size_t at = reply.find(kField);
-  if (reply.empty() || reply[0] != '$' || at == std::string_view::npos) return;
+  const bool is_text = reply.starts_with('$') || reply.starts_with('=');
+  if (!is_text || at == std::string_view::npos) return;
   const std::string_view rest = reply.substr(at + kField.size());
   identity_.address = rest.substr(0, rest.find(' '));
 }
@@ -336,7 +360,7 @@ void Backend::become_ready() {
   reachable_ = true;
   attempt_ = 0;
   stats_->connects_ok.add();
-  if (db_ == 0) stats_->up.set(1);
+  if (is_main()) stats_->up.set(1);
   send_queue(waiting_);
 }
 
@@ -350,7 +374,7 @@ void Backend::attempt_failed(const std::string& reason) {
   }
   last_error_ = reason;
   reachable_ = false;
-  if (db_ == 0) stats_->up.set(0);
+  if (is_main()) stats_->up.set(0);
   fail_tasks("ERR " + label_ + " is not reachable: " + reason);
   pause_ = pause_ == 0 ? to_ticks(config.reconnect_min)
                        : std::min(2 * pause_, to_ticks(config.reconnect_max));
@@ -381,7 +405,7 @@ void Backend::end_connection(const std::string& reason, bool server_closed) {
   if (retired_ && !must_settle) return;
   if (!was_stable) {
     attempt_failed(reason);
-  } else if ((db_ == 0 || must_settle) && state_ == State::kClosed) {
+  } else if ((is_main() || must_settle) && state_ == State::kClosed) {
     start_connect();
   }
 }
@@ -406,6 +430,7 @@ void Backend::on_end(int error) {
       break;
     case State::kConnecting:
     case State::kAuth:
+    case State::kHello:
     case State::kSelect:
     case State::kPing:
     case State::kSettle:
@@ -426,6 +451,7 @@ void Backend::on_flush() {
 void Backend::on_data(std::string_view bytes) {
   last_received_ = loop_.now();
   while (!bytes.empty() && is_open()) {
+    if (framer_.dialect() == ReplyFramer::Dialect::kResp3 && take_push(bytes)) continue;
     if (state_ == State::kReady && tasks_.empty()) {
       lose("sent a reply that nobody asked for");
       return;
@@ -434,12 +460,9 @@ void Backend::on_data(std::string_view bytes) {
     uint64_t size = 0;
     const ReplyFramer::Status status = framer_.feed(bytes, size);
     if (status == ReplyFramer::Status::kError) {
-      const std::string reason = "answered something that is not RESP2";
-      if (state_ == State::kReady) {
-        lose(reason);
-      } else {
-        attempt_failed("it " + reason);
-      }
+      const bool is_resp3 = framer_.dialect() == ReplyFramer::Dialect::kResp3;
+      end_attempt_or_lose(std::string("answered something that is not RESP") +
+                          (is_resp3 ? '3' : '2'));
       return;
     }
     const std::string_view piece = bytes.substr(0, size);
@@ -465,7 +488,7 @@ void Backend::on_data(std::string_view bytes) {
 
 Stream* Backend::relay_target(uint64_t& bytes) {
   bytes = framer_.body_left();
-  if (bytes < kRelayMin || state_ != State::kReady) return nullptr;
+  if (bytes < kRelayMin || state_ != State::kReady || is_pushing_) return nullptr;
   const Task* task = tasks_.front();
   if (!task->streaming || task->client == nullptr || !task->client->can_relay()) return nullptr;
   return task->client;
@@ -491,7 +514,11 @@ bool Backend::take_reply_before(Task* task, std::string_view piece, bool first, 
 void Backend::take_reply(std::string_view piece, bool first, bool complete) {
   Task* const task = tasks_.front();
   if (take_reply_before(task, piece, first, complete)) return;
-  if (first) task->is_error = piece[0] == '-';
+  if (first) {
+    task->is_error = piece[0] == '-' || piece[0] == '!';
+    // EXEC went well after all: what was said of a request before is no use any more.
+    if (task->is_block && !task->is_error) task->reply.clear(loop_.pool());
+  }
   if (!complete) {
     if (task->streaming) {
       worker_.stream(task, piece);
@@ -502,7 +529,9 @@ void Backend::take_reply(std::string_view piece, bool first, bool complete) {
         return;
       }
       task->reply.append(loop_.pool(), piece);
-      if (task->reply.size() >= kStreamMin) worker_.try_streaming(task);
+      // What has to be lifted has to be whole; a string stays as it is.
+      const bool stays = !is_lifting_ || task->reply.view()[0] == '$';
+      if (task->reply.size() >= kStreamMin && stays) worker_.try_streaming(task);
     }
     return;
   }
@@ -528,7 +557,51 @@ void Backend::take_reply(std::string_view piece, bool first, bool complete) {
       return;
     }
   }
+  if (is_lifting_ && !task->streaming && task->is_wanted()) {
+    complete_lifted(task, piece);
+    return;
+  }
   worker_.complete(task, piece);
+}
+
+void Backend::complete_lifted(Task* task, std::string_view piece) {
+  std::string whole;
+  if (task->reply.size() > 0 && !task->is_error) {
+    whole = task->reply.view();
+    whole += piece;
+    task->reply.clear(loop_.pool());
+    piece = whole;
+  }
+  std::string lifted;
+  if (task->notes != nullptr && task->is_block) {
+    lift_block(piece, task->notes->block, lifted);
+  } else {
+    lift_reply(piece, task->shape, lifted);
+  }
+  worker_.complete(task, lifted);
+}
+
+bool Backend::take_push(std::string_view& bytes) {
+  if (!is_pushing_ && (!framer_.at_start() || bytes[0] != '>')) return false;
+  uint64_t size = 0;
+  const ReplyFramer::Status status = framer_.feed(bytes, size);
+  if (status == ReplyFramer::Status::kError || push_.size() + size > kPushMax) {
+    end_attempt_or_lose("sent a push message that is malformed or too long");
+    return true;
+  }
+  push_ += bytes.substr(0, size);
+  bytes.remove_prefix(size);
+  is_pushing_ = status == ReplyFramer::Status::kNeedMore;
+  if (!is_pushing_) push_.clear();
+  return true;
+}
+
+void Backend::end_attempt_or_lose(const std::string& reason) {
+  if (state_ == State::kReady) {
+    lose(reason);
+  } else {
+    attempt_failed("it " + reason);
+  }
 }
 
 bool Backend::is_auth_lost(std::string_view reply) const noexcept {
@@ -542,6 +615,7 @@ void Backend::check_timeouts() {
     case State::kResolving:
     case State::kConnecting:
     case State::kAuth:
+    case State::kHello:
     case State::kSelect:
     case State::kPing:
     case State::kSettle:

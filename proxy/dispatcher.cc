@@ -6,6 +6,7 @@
 #include "common/resp.h"
 #include "common/slot.h"
 #include "proxy/local_commands.h"
+#include "proxy/reply_lift.h"
 #include "proxy/script_cache.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
@@ -77,7 +78,15 @@ void Dispatcher::reject(Client& client, std::string_view error) {
   client.reply_error(error);
 }
 
+bool Dispatcher::changes_lane(const Client& client, const Command& command, Arguments args) {
+  if (command.name == "reset") return client.session.lane != Lane::kResp2;
+  int64_t version = 0;
+  return command.name == "hello" && client.transaction == nullptr && args.size() > 1 &&
+         parse_integer(args[1], version) && version != client.session.protocol;
+}
+
 bool Dispatcher::must_be_alone(const Client& client, const Command& command, Arguments args) const {
+  if (changes_lane(client, command, args)) return true;
   if (client.transaction != nullptr) return client.watch != nullptr && command.name == "exec";
   return command.action == CommandAction::kBlock || command.name == "watch" ||
          has_block_option(command, args);
@@ -118,7 +127,9 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
                        std::string(command->name) + "' command");
     return true;
   }
-  const bool is_plain = client.transaction == nullptr && (command->flags & kFlagBlocking) == 0 &&
+  // HELLO and CLIENT have kFlagNoscript.
+  const bool is_plain = client.transaction == nullptr &&
+                        (command->flags & (kFlagBlocking | kFlagNoscript)) == 0 &&
                         command->action != CommandAction::kTransaction;
   if (!is_plain && !client.has_no_request() && must_be_alone(client, *command, args)) return false;
   client.note_command(*command);
@@ -180,7 +191,12 @@ void Dispatcher::refuse(Request& request, std::string_view error) {
 
 Task* Dispatcher::task_of(Request& request) {
   Task* task = request.held != nullptr ? request.held->task : request.task;
-  if (task == nullptr) task = request.task = request.client.add_task(request.command, request.raw);
+  if (task == nullptr) {
+    task = request.task = request.client.add_task(request.command, request.raw);
+    if (request.client.session.lane != Lane::kResp2) {
+      task->shape = reply_shape(request.command, request.args);
+    }
+  }
   if (request.holds_client) {
     task->holds_client = true;
     request.client.hold();
@@ -348,7 +364,7 @@ bool Dispatcher::is_sort_pattern_local(Request& request, Place place, bool& has_
 }
 
 void Dispatcher::forward_to(Request& request, GroupIndex group) {
-  Backend& backend = worker_.backends().get(group, request.db);
+  Backend& backend = worker_.backends().get(group, request.db, request.client.session.lane);
   Task* task = task_of(request);
   if (!backend.accept(task, request.raw.size())) return;
   if (request.held != nullptr) {
@@ -366,7 +382,7 @@ void Dispatcher::forward_to(Request& request, GroupIndex group) {
 void Dispatcher::forward_to_any(Request& request) {
   const Topology& topology = worker_.topology();
   for (const GroupIndex group : topology.serving_groups) {
-    if (worker_.backends().get(group, request.db).is_reachable()) {
+    if (worker_.backends().get(group, request.db, request.client.session.lane).is_reachable()) {
       forward_to(request, group);
       return;
     }
@@ -391,6 +407,7 @@ Gathering& Dispatcher::start_gathering(Request& request, Gathering::Kind kind) {
   gathering->kind = kind;
   gathering->parent = task_of(request);
   gathering->db = request.db;
+  gathering->lane = request.client.session.lane;
   gathering->epoch = worker_.topology().epoch;
   return *gathering.release();  // Owned by itself until finish().
 }
@@ -400,11 +417,12 @@ Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size
   Task* part = worker_.tasks().take();
   part->gathering = &gathering;
   part->command = gathering.parent->command;
+  part->shape = gathering.parent->shape;
   part->started = worker_.loop().now();
   part->prefix_size = 0;
   gathering.parts.push_back(part);
   ++gathering.outstanding;
-  backend = &worker_.backends().get(group, gathering.db);
+  backend = &worker_.backends().get(group, gathering.db, gathering.lane);
   return backend->accept(part, size) ? part : nullptr;
 }
 

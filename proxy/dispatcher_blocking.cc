@@ -11,7 +11,7 @@
 #include <cstdlib>
 
 #include "common/ascii.h"
-#include "common/resp.h"
+#include "common/resp3.h"
 #include "proxy/dispatcher.h"
 #include "proxy/worker.h"
 
@@ -53,7 +53,7 @@ std::string write_timeout(Ticks left, bool is_milliseconds) {
 }
 
 bool is_null(std::string_view reply) {
-  return reply == resp::kNullArray || reply == resp::kNull;
+  return reply == resp::kNullArray || reply == resp::kNull || reply == resp::null(RespVersion::k3);
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ void Dispatcher::block(Request& request) {
   if (!place_keys(request, group)) return;
   // Without it a wait cannot be ended when its slot moves; and such servers include Pika, which
   // dies of a BLPOP of a key with another type.
-  if (const Backend& shared = worker_.backends().get(group, 0); shared.lacks_client_id()) {
+  if (const Backend& shared = worker_.backends().main(group); shared.lacks_client_id()) {
     request.holds_client = false;
     refuse(request, "ERR " + shared.label() +
                         " does not know CLIENT ID, so nothing can wait there; poll instead");

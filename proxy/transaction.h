@@ -10,6 +10,8 @@
 
 namespace pikaproxy {
 
+struct ReplyShape;
+
 // What a client has queued since MULTI. Requests stay with the proxy until EXEC; then they go to
 // the server as one block, MULTI and EXEC around them, over the connection that all clients share:
 // nothing of another client comes between them.
@@ -36,6 +38,10 @@ class Transaction {
   // The EVALSHA just queued needs this script.
   void need_script(std::string_view sha) { scripts_.emplace_back(sha); }
 
+  // The form of the reply to the request just queued, where the client speaks RESP3.
+  void add_shape(const ReplyShape* shape) { shapes_.push_back(shape); }
+  const std::vector<const ReplyShape*>& shapes() const noexcept { return shapes_; }
+
   uint32_t size() const noexcept { return size_; }
   uint64_t bytes() const noexcept { return block_.size(); }
   bool has_keys() const noexcept { return !keys_.empty(); }
@@ -60,6 +66,7 @@ class Transaction {
   std::string block_;
   std::vector<Span> keys_;
   std::vector<std::string> scripts_;
+  std::vector<const ReplyShape*> shapes_;
   uint32_t size_ = 0;
   bool failed_ = false;
 };
