@@ -62,6 +62,7 @@ void Dispatcher::publish(Request& request) {
     hold_request(request, false);
     return;
   }
+  note_write(request.client, request.command, place.group);
   Gathering& gathering = start_gathering(request, Gathering::Kind::kPublish);
   gathering.request = channel;
   hold(gathering);

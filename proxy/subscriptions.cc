@@ -363,9 +363,9 @@ void Subscriptions::refused(SubscriptionLink& link, uint64_t order, ChannelKind 
 }
 
 void Subscriptions::message(ChannelKind kind, std::string_view name, std::string_view message) {
+  worker_.stats().messages_received.add();
   const Topic* topic = find(kind, name);
   if (topic == nullptr) return;
-  worker_.stats().messages_received.add();
   worker_.stats().messages_delivered.add(topic->clients.size());
   for (Client* client : topic->clients) {
     if (!client->push(message)) slow_.push_back(client);

@@ -16,7 +16,7 @@ import redis
 from admin_api import AdminApi
 from checks import keys_of_group, read_raw, run_tests, slot_of
 from fake_server import FakeServer
-from resp import Resp, encode
+from resp import Push, Resp, RespError, encode
 from servers import PikaProxy, RedisServer, wait_until
 
 QUICK = {"backend.request_timeout": "600ms", "backend.connect_timeout": "600ms", "backend.reconnect_max": "50ms"}
@@ -215,6 +215,54 @@ def test_everywhere(t):
         t.equal(other.call("PUBLISH", "__keyevent@0__:set", "by hand"), 1, "published by hand")
         t.equal(client.read(), message("__keyevent@0__:set", "by hand"), "comes once")
         t.check(nothing_came(client), "nothing else")
+
+
+def test_resp3(t):
+    """With RESP3 everything is a push, anything may be asked meanwhile, and no push breaks a large reply."""
+    with Cluster(t) as cluster, cluster.client(timeout=30) as client, cluster.client() as other:
+        hello = client.call("HELLO", 3)
+        if isinstance(hello, RespError):
+            t.equal(hello.code, "NOPROTO", "a proxy without RESP3 says so")
+            return
+        with cluster.plain.client() as plain:
+            plain.call("HELLO", 3)
+            for words in (["SUBSCRIBE", "a", "b"], ["PSUBSCRIBE", "x*"], ["SSUBSCRIBE", "s"], ["PING"], ["PING", "x"],
+                          ["GET", "k"], ["UNSUBSCRIBE", "a"], ["UNSUBSCRIBE"], ["UNSUBSCRIBE"], ["PUNSUBSCRIBE"],
+                          ["SUNSUBSCRIBE"], ["SUBSCRIBE", "c"]):
+                for _ in words[1:] if "SUBSCRIBE" in words[0] and len(words) > 1 else [0]:
+                    replies = []
+                    for each in (client, plain):
+                        if words:
+                            each.send(*words)
+                        replies.append(each.read())
+                    words = []
+                    t.equal(replies[0], replies[1], "a reply")
+                    t.equal(isinstance(replies[0], Push), isinstance(replies[1], Push), "a push or not")
+        client.send("PUBLISH", "c", "to myself")
+        got = [client.read(), client.read()]
+        t.check(1 in got and Push(message("c", "to myself")) in got, "a message to oneself and its number", got)
+        client.send("BLPOP", "list", "0")
+        wait_until(lambda: b"flags=b" in b"".join(server.client().call("CLIENT", "LIST") for server in cluster.servers),
+                   20, "a wait")
+        other.call("PUBLISH", "c", "while waiting")
+        t.equal(client.read(), Push(message("c", "while waiting")), "a message while waiting")
+        other.call("RPUSH", "list", "v")
+        t.equal(client.read(), [b"list", b"v"], "the end of the wait")
+        value = os.urandom(20_000_000)
+        other.call("SET", "large", value)
+        client.send("GET", "large")
+        client.send("GET", "large")
+        for number in range(200):
+            other.call("PUBLISH", "c", number)
+        other.call("PUBLISH", "c", "x" * 100_000)
+        pushes, replies = [], []
+        while len(pushes) < 201 or len(replies) < 2:
+            got = client.read()
+            (pushes if isinstance(got, Push) else replies).append(got)
+        t.check(replies == [value, value], "large replies are whole")
+        t.equal([words[2] for words in pushes[:200]], [b"%d" % number for number in range(200)], "pushes in order")
+        t.equal(client.call("RESET"), "RESET", "RESET")
+        t.equal(other.call("PUBLISH", "c", "m"), 0, "ends it")
 
 
 def receivers_at(server, channel):
@@ -463,7 +511,8 @@ def test_strange_servers(t):
             behave(in_pieces)
             wait_until(lambda: client.call("SUBSCRIBE", "c") == [b"subscribe", b"c", 1], 20, "the server to be back")
             t.check([client.read() for _ in range(3)] == [message("c", text)] * 3, "messages in pieces")
-        t.equal(proxy.metric("pikaproxy_messages_received_total"), 3, "messages that somebody wanted")
+        t.equal(proxy.metric("pikaproxy_messages_received_total"), 5, "messages, wanted or not")
+        t.equal(proxy.metric("pikaproxy_messages_delivered_total"), 3, "those that somebody wanted")
     server.stop()
 
 
