@@ -145,13 +145,13 @@ std::string_view kind_of(const Command& command, Arguments args) noexcept {
     case kRandomKey:
     case kScan:
       return "one-by-one";
-    case kSubscribe:
-      return command.name == "psubscribe" ? "fan-out" : "split";
     case kTransaction:
       return "transaction";
     case kBlock:
     case kWait:
       return "blocking";
+    case kSubscribe:
+      return "subscription";
     case kLocal:
       return "local";
     case kRefuse:
@@ -205,6 +205,14 @@ Explanation explain(const ExplainContext& context, Arguments args) {
       if (command->name != "psubscribe") {
         place_channels(topology, args.subspan(1), explanation);
         explanation.waits.clear();
+        const auto is_elsewhere = [&](std::string_view channel) {
+          return topology.router->place(channel).unit != topology.router->place(args[1]).unit;
+        };
+        if (command->name == "ssubscribe" &&
+            std::any_of(args.begin() + 2, args.end(), is_elsewhere)) {
+          explanation.parts.clear();
+          explanation.error = kCrossSlot;
+        }
         break;
       }
       for (size_t group = 0; group < topology.groups.size(); ++group) {

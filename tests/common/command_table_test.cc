@@ -219,8 +219,8 @@ TEST_SUITE("common/command_table") {
     CHECK(subcommand("client", "tracking").refusal ==
           "unknown subcommand 'TRACKING'. Try CLIENT HELP.");
     for (const auto name :
-         {"monitor", "waitaof", "cluster", "acl", "migrate", "debug", "shutdown",
-          "replicaof", "sflush", "psync", "restore-asking", "sentinel", "swapdb", "move"}) {
+         {"monitor", "waitaof", "cluster", "acl", "migrate", "debug", "shutdown", "replicaof",
+          "sflush", "psync", "restore-asking", "sentinel", "swapdb", "move"}) {
       CHECK(command(name).action == CommandAction::kRefuse);
     }
   }

@@ -10,7 +10,8 @@ from resp import RespError
 from servers import PikaProxy, RedisServer
 
 # What depends on more than the words of the request.
-NAMES = {"forward", "any-group", "split", "fan-out", "one-by-one", "transaction", "blocking", "local", "refused"}
+NAMES = {"forward", "any-group", "split", "fan-out", "one-by-one", "transaction", "blocking", "subscription", "local",
+         "refused"}
 REQUESTS = """
     GET a|SET b 1|MGET a b c d e f|MSET a 1 b 2 c 3|DEL a b c d|EXISTS a|TOUCH a b|UNLINK a {a}2|DBSIZE|KEYS *|RANDOMKEY
     SCAN 0|SCAN x|SCRIPT EXISTS abc|SCRIPT LOAD return|SCRIPT FLUSH|EVAL return{} 0|EVAL return{} 1 a|EVAL return{} 2 a b
