@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -18,6 +19,7 @@
 namespace pikaproxy {
 
 class Worker;
+struct GroupConfig;
 
 // Decides what becomes of a request: checks it as Redis would, then answers it, forwards it to the
 // group its keys live in, or splits it over groups. One per worker, its thread only.
@@ -28,7 +30,9 @@ class Worker;
 //   dispatcher_scan.cc      SCAN, RANDOMKEY
 //   dispatcher_scripts.cc   EVAL and the like
 //   dispatcher_transactions.cc   MULTI, EXEC, WATCH
-//   dispatcher_blocking.cc  BLPOP and the like
+//   dispatcher_blocking.cc  BLPOP and the like, CLIENT UNBLOCK
+//   dispatcher_wait.cc      WAIT
+//   dispatcher_pubsub.cc    SUBSCRIBE, PUBLISH and the like
 class Dispatcher : private SlotGate::Host {
  public:
   explicit Dispatcher(Worker& worker);
@@ -50,6 +54,14 @@ class Dispatcher : private SlotGate::Host {
   void topology_changed();
   // The client's own connections to servers are not needed any more.
   void drop_connections(Client& client);
+
+  // Has a server answer a request of the proxy's own, as RESP. `answer` gets the whole reply, also
+  // where that is an error of ours; maybe within this call.
+  void ask(Backend& backend, std::string_view request,
+           std::function<void(std::string_view reply)> answer);
+  // Ends the client's wait (BLPOP, WAIT) as its time-out would, or with an error. `done`: whether
+  // it was waiting; maybe within this call.
+  void unblock(Client& client, bool with_error, std::function<void(bool)> done);
 
   // Requests that wait for their slot.
   SlotGate& gate() noexcept { return gate_; }
@@ -115,6 +127,22 @@ class Dispatcher : private SlotGate::Host {
   void watch_answered(Client& client, const Task& task, std::string_view reply);
   std::string exec_error(const Task& task, std::string_view reply) const;
 
+  void wait_for_replicas(Request& request);
+  void ask_masters(const std::shared_ptr<Client::ReplicaWait>& wait);
+  void master_answered(const std::shared_ptr<Client::ReplicaWait>& wait, size_t number,
+                       std::string_view reply);
+  void nudge(const GroupConfig& server);
+  // `reply`: how many there are if empty.
+  void end_replica_wait(Client::ReplicaWait& wait, std::string_view reply = {});
+
+  // Whether a CLIENT PAUSE concerns it.
+  bool must_pause(const Client& client, const Command& command) const noexcept;
+  // For WAIT: the client writes to that group, if that command writes.
+  void note_write(Client& client, const Command& command, GroupIndex group) noexcept;
+  void subscribe(Request& request);
+  void publish(Request& request);
+  void gathered_publish(Gathering& gathering);
+
   void block(Request& request);
   // True: it goes on waiting, elsewhere.
   bool wait_answered(Client& client, Task* task, std::string_view reply);
@@ -125,8 +153,6 @@ class Dispatcher : private SlotGate::Host {
 
   // Where all of the request's keys live; false if the request was answered with an error.
   bool place_keys(Request& request, GroupIndex& group);
-  // `has_patterns`: it reads keys that are made from a pattern.
-  bool is_sort_pattern_local(Request& request, Place place, bool& has_patterns);
 
   // Whether a request may go, of whose keys (`positions_`) one at least lies in a slot that is not
   // open. If not it was held or refused. `whole_slot`: it touches keys that it does not name.

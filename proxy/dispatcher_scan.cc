@@ -6,6 +6,7 @@
 #include "common/reply_framer.h"
 #include "common/resp.h"
 #include "proxy/dispatcher.h"
+#include "proxy/request_texts.h"
 #include "proxy/worker.h"
 
 namespace pikaproxy {
@@ -31,7 +32,7 @@ void Dispatcher::scan(Request& request) {
     return;
   }
   if (topology.serving_groups.empty()) {
-    refuse(request, "CLUSTERDOWN no slot is assigned");
+    refuse(request, kNoSlotServed);
     return;
   }
   // Cursor 0 is the first group's, whichever that is; a group that serves nothing any more is
@@ -94,7 +95,7 @@ void Dispatcher::gathered_scan(Gathering& gathering) {
 void Dispatcher::random_key(Request& request) {
   const Topology& topology = worker_.topology();
   if (topology.serving_groups.empty()) {
-    refuse(request, "CLUSTERDOWN no slot is assigned");
+    refuse(request, kNoSlotServed);
     return;
   }
   Gathering& gathering = start_gathering(request, Gathering::Kind::kRandomKey);

@@ -43,6 +43,7 @@ void Dispatcher::eval(Request& request) {
   Gathering& gathering = start_gathering(request, Gathering::Kind::kEvalsha);
   gathering.group = group;
   gathering.request = request.raw;
+  note_write(request.client, request.command, group);
   hold(gathering);
   load_script_first(backend, sha);
   send_part(gathering, group, request.raw);
