@@ -141,7 +141,8 @@ void MoveJob::add_slots(const std::vector<SlotId>& slots) {
   background_.notify_all();
 }
 
-void MoveJob::remove_slots(const std::vector<SlotId>& slots, Done done) {
+void MoveJob::remove_slots(const std::vector<SlotId>& slots, std::optional<RouteEnd> lost,
+                           Done done) {
   std::vector<std::shared_ptr<MoveAsk>> refused;
   {
     const std::lock_guard lock(mutex_);
@@ -161,7 +162,7 @@ void MoveJob::remove_slots(const std::vector<SlotId>& slots, Done done) {
       --slots_[move.slot].under_way;
       it = moves_.erase(it);
     }
-    removals_.push_back({slots, std::move(done)});
+    removals_.push_back({slots, lost, std::move(done)});
     release_removals();
     ++changes_;
   }
@@ -170,10 +171,11 @@ void MoveJob::remove_slots(const std::vector<SlotId>& slots, Done done) {
     ask->key_done("TRYAGAIN the slot is changing its group, try again");
 }
 
-void MoveJob::reconcile(const std::vector<SlotId>& slots, Done done) {
+void MoveJob::reconcile(const std::vector<SlotId>& slots, std::optional<RouteEnd> stands,
+                        Done done) {
   {
     const std::lock_guard lock(mutex_);
-    reconciles_.push_back({slots, std::move(done)});
+    reconciles_.push_back({slots, stands, std::move(done)});
   }
   work_.notify_one();
 }
@@ -404,8 +406,8 @@ void MoveJob::release_removals() {
 void MoveJob::complete_removal(Session& session, Removal removal) {
   std::string error;
   {
-    const auto gate = state_.enter_alone();
-    error = gate ? resolve_unfinished(session, removal.slots) : gate.error();
+    const auto gate = removal.end ? state_.enter_without(*removal.end) : state_.enter_alone();
+    error = gate ? resolve_unfinished(session, removal) : gate.error();
   }
   {
     const std::lock_guard lock(mutex_);
@@ -425,9 +427,10 @@ void MoveJob::complete_removal(Session& session, Removal removal) {
   removal.done(std::move(error));
 }
 
-std::string MoveJob::resolve_unfinished(Session& session, const std::vector<SlotId>& slots) {
+std::string MoveJob::resolve_unfinished(Session& session, const Removal& removal) {
+  if (removal.end == End::kTarget) return {};  // What it has is lost, whole or not.
   std::array<bool, kSlotCount> ours{};
-  for (const SlotId slot : slots) ours[slot] = true;
+  for (const SlotId slot : removal.slots) ours[slot] = true;
   for (const auto& [key, attempt] : state_.unfinished()) {
     if (!ours[slot_of(key.second)]) continue;
     if (attempt == RouteState::Attempt::kWriting) {
@@ -440,8 +443,8 @@ std::string MoveJob::resolve_unfinished(Session& session, const std::vector<Slot
                state_.route().target.address.to_string() + ": " +
                (deleted.is_error() ? printable(deleted.text) : session.links.error());
       }
-    } else {
-      const std::string error = reconcile_keys(session, key.first, {key.second});
+    } else if (!removal.end) {
+      const std::string error = reconcile_keys(session, key.first, {key.second}, std::nullopt);
       if (!error.empty()) return error;
     }
     state_.set_finished(key.first, key.second);
@@ -450,13 +453,13 @@ std::string MoveJob::resolve_unfinished(Session& session, const std::vector<Slot
 }
 
 void MoveJob::run_reconcile(Session& session, const Removal& task) {
-  std::string error = reconcile_slots(session, task.slots);
+  std::string error = reconcile_slots(session, task);
   task.done(std::move(error));
 }
 
-std::string MoveJob::reconcile_slots(Session& session, const std::vector<SlotId>& slots) {
+std::string MoveJob::reconcile_slots(Session& session, const Removal& task) {
   std::array<bool, kSlotCount> ours{};
-  for (const SlotId slot : slots) ours[slot] = true;
+  for (const SlotId slot : task.slots) ours[slot] = true;
   {
     const auto gate = state_.enter();
     if (!gate) return gate.error();
@@ -486,7 +489,7 @@ std::string MoveJob::reconcile_slots(Session& session, const std::vector<SlotId>
       // Alone: a copy that is just being made is at both, too.
       const auto gate = state_.enter_alone();
       if (!gate) return gate.error();
-      error = reconcile_keys(session, database.db, keys);
+      error = reconcile_keys(session, database.db, keys, task.end);
       if (!error.empty()) return error;
     } while (cursor != "0");
   }
@@ -494,7 +497,8 @@ std::string MoveJob::reconcile_slots(Session& session, const std::vector<SlotId>
 }
 
 std::string MoveJob::reconcile_keys(Session& session, uint32_t db,
-                                    const std::vector<std::string>& keys) {
+                                    const std::vector<std::string>& keys,
+                                    std::optional<RouteEnd> stands) {
   std::vector<std::string> both = keys;
   std::vector<Reply> replies;
   for (const End end : {End::kSource, End::kTarget}) {
@@ -513,7 +517,9 @@ std::string MoveJob::reconcile_keys(Session& session, uint32_t db,
   if (both.empty()) return {};
   // MIGRATE never replaces, and deletes at the source what the target has; a copy counts only once
   // the source's is deleted; codis-server overwrites.
-  const End loser = state_.route().mover == MoverKind::kMigrate ? End::kSource : End::kTarget;
+  const bool target_stands =
+      stands ? *stands == End::kTarget : state_.route().mover == MoverKind::kMigrate;
+  const End loser = target_stands ? End::kSource : End::kTarget;
   ServerLink* const link = session.links.get(loser, db);
   if (!link) return session.links.error();
   for (const std::string& key : both) link->add({"DEL", key});

@@ -43,8 +43,11 @@ class MoveJob {
   void set_limits(MoveLimits limits);
   void set_background(bool on);
   void add_slots(const std::vector<SlotId>& slots);
-  void remove_slots(const std::vector<SlotId>& slots, std::function<void(std::string)> done);
-  void reconcile(const std::vector<SlotId>& slots, std::function<void(std::string)> done);
+  // `lost`: as MoveEngine::abandon_slots().
+  void remove_slots(const std::vector<SlotId>& slots, std::optional<RouteEnd> lost,
+                    std::function<void(std::string)> done);
+  void reconcile(const std::vector<SlotId>& slots, std::optional<RouteEnd> stands,
+                 std::function<void(std::string)> done);
   MoveProgress progress() const;
   bool has_slots() const;
   // False: the slot is none of ours (any more), nothing was done with `ask`.
@@ -74,6 +77,7 @@ class MoveJob {
   };
   struct Removal {
     std::vector<SlotId> slots;
+    std::optional<RouteEnd> end;  // That is lost; of a reconcile: where keys stand.
     Done done;
   };
   struct Batch {
@@ -95,11 +99,12 @@ class MoveJob {
   // With mutex_ held: hands removals that have nothing to wait for to the workers.
   void release_removals();
   void complete_removal(Session& session, Removal removal);
-  std::string resolve_unfinished(Session& session, const std::vector<SlotId>& slots);
+  std::string resolve_unfinished(Session& session, const Removal& removal);
   void run_reconcile(Session& session, const Removal& task);
-  std::string reconcile_slots(Session& session, const std::vector<SlotId>& slots);
+  std::string reconcile_slots(Session& session, const Removal& task);
   // Leaves each of `keys` that both ends have at the one whose copy stands.
-  std::string reconcile_keys(Session& session, uint32_t db, const std::vector<std::string>& keys);
+  std::string reconcile_keys(Session& session, uint32_t db, const std::vector<std::string>& keys,
+                             std::optional<RouteEnd> stands);
 
   struct Pass;
   // Once through the source. False: it was not completed.
