@@ -481,8 +481,9 @@ void Backend::on_relayed(uint64_t bytes) {
 bool Backend::take_reply_before(Task* task, std::string_view piece, bool first, bool complete) {
   if (task->replies_before == 0) return false;
   // OK and QUEUED, and nobody waits for these. The first error says why EXEC will fail.
-  if (first && complete && piece[0] == '-' && task->reply.size() == 0) {
+  if (first && complete && piece[0] == '-' && task->error_before == 0) {
     task->reply.append(loop_.pool(), piece);
+    task->error_before = static_cast<uint32_t>(piece.size());
   }
   if (complete) --task->replies_before;
   return true;
@@ -502,7 +503,7 @@ void Backend::take_reply(std::string_view piece, bool first, bool complete) {
         return;
       }
       task->reply.append(loop_.pool(), piece);
-      if (task->reply.size() >= kStreamMin) worker_.try_streaming(task);
+      if (task->reply.size() >= kStreamMin && task->error_before == 0) worker_.try_streaming(task);
     }
     return;
   }

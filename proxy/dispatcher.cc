@@ -41,16 +41,21 @@ std::string wrong_arity(const Command& command) {
   return "ERR wrong number of arguments for '" + std::string(command.name) + "' command";
 }
 
+// What Redis repeats of an argument in an error: at most so much, and nothing from a NUL on.
+std::string_view echoed(std::string_view arg, size_t bytes_max) {
+  return arg.substr(0, std::min(bytes_max, arg.find('\0')));
+}
+
 std::string unknown_command(Arguments args) {
-  std::string text = "ERR unknown command '" + std::string(args[0].substr(0, kEchoedNameMax)) +
+  std::string text = "ERR unknown command '" + std::string(echoed(args[0], kEchoedNameMax)) +
                      "', with args beginning with: ";
-  size_t echoed = 0;
-  for (size_t i = 1; i < args.size() && echoed < kEchoedArgsMax; ++i) {
-    const std::string_view part = args[i].substr(0, kEchoedArgsMax - echoed);
+  size_t bytes = 0;
+  for (size_t i = 1; i < args.size() && bytes < kEchoedArgsMax; ++i) {
+    const std::string_view part = echoed(args[i], kEchoedArgsMax - bytes);
     text += '\'';
     text += part;
     text += "' ";
-    echoed += part.size() + 3;
+    bytes += part.size() + 3;
   }
   return text;
 }
@@ -72,7 +77,15 @@ bool Dispatcher::dispatch(Client& client, RequestParser& parser, std::string_vie
   return is_done;
 }
 
-void Dispatcher::reject(Client& client, std::string_view error) {
+void Dispatcher::reject(Client& client, std::string_view error, const Command* command) {
+  if (command != nullptr && command->name == "exec") {
+    // As Redis: whatever is wrong with an EXEC, it ends the transaction.
+    if (error.starts_with("ERR ")) error.remove_prefix(4);
+    client.transaction.reset();
+    drop_watch(client);
+    client.reply_error("EXECABORT Transaction discarded because of: " + std::string(error));
+    return;
+  }
   if (client.transaction != nullptr) client.transaction->fail();
   client.reply_error(error);
 }
@@ -99,18 +112,18 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
   if (!command->subcommands.empty() && args.size() >= 2) {
     const Command* subcommand = find_subcommand(*command, args[1]);
     if (subcommand == nullptr) {
-      reject(client, "ERR unknown subcommand '" + std::string(args[1].substr(0, kEchoedNameMax)) +
+      reject(client, "ERR unknown subcommand '" + std::string(echoed(args[1], kEchoedNameMax)) +
                          "'. Try " + to_upper(command->name) + " HELP.");
       return true;
     }
     command = subcommand;
   }
   if (!arity_fits(*command, args.size())) {
-    reject(client, wrong_arity(*command));
+    reject(client, wrong_arity(*command), command);
     return true;
   }
   if (!client.session.authenticated && (command->flags & kFlagNoAuth) == 0) {
-    reject(client, "NOAUTH Authentication required.");
+    reject(client, "NOAUTH Authentication required.", command);
     return true;
   }
   if (command->proxy_admin && !client.session.admin) {
@@ -428,6 +441,7 @@ void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
   parent->is_error = reply.starts_with('-');
   gathering.parts.clear();
   gathering.part_of_key.clear();
+  gathering.known_scripts.clear();
   gathering.groups_left.clear();
   gathering.request.clear();
   gathering.repaired = false;
@@ -540,6 +554,7 @@ void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
     return;
   }
   Gathering& gathering = start_gathering(request, kind);
+  if (kind == Gathering::Kind::kScriptExists) note_known_scripts(request, gathering);
   if (is_flush) {
     gathering.is_flush = true;
     gathering.was_moving = was_moving;

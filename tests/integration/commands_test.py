@@ -342,6 +342,7 @@ def test_scripts(t):
                 t.equal(direct.call("SCRIPT", "EXISTS", sha), [1], "every server has it")
         other = "return {KEYS[1], ARGV[1], 'other'}"
         t.equal(client.call("EVAL", other, 1, keys[0], "x"), [keys[0].encode(), b"x", b"other"], "EVAL")
+        t.equal(client.call("SCRIPT", "EXISTS", sha_of(other), "0" * 40), [1, 0], "EVAL makes a script known everywhere")
         for key in keys:
             t.equal(client.call("EVALSHA", sha_of(other), 1, key, "x"), [key.encode(), b"x", b"other"],
                     "EVALSHA at all groups of what EVAL brought to one")
