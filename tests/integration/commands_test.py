@@ -93,16 +93,8 @@ def differential(t, cluster, rng, tag, count):
                 return
 
 
-def test_differential(t):
-    """Random commands of all types on keys of one slot; four connections, so both workers."""
-    rng = t.rng()
-    with ThreeGroups(t, with_plain=True) as cluster:
-        for _ in range(4):
-            differential(t, cluster, rng, "t%d" % rng.getrandbits(20), 1500)
-
-
 def test_differential_at_once(t):
-    """The same by several connections at the same time: their replies must not mix."""
+    """Random commands by several connections at the same time: their replies must not mix."""
     rng = t.rng()
     with ThreeGroups(t, with_plain=True) as cluster:
         work = [Background(differential, t, cluster, random.Random(rng.getrandbits(32)), "c%d" % number, 500)
@@ -982,7 +974,7 @@ def test_two_hundred_connections(t):
                 client.close()
 
 
-TESTS = [test_differential, test_differential_at_once, test_many_keys, test_mget_of_ten_thousand, test_large_mget,
+TESTS = [test_differential_at_once, test_many_keys, test_mget_of_ten_thousand, test_large_mget,
          test_slots, test_crossslot, test_scan, test_random_key, test_flush, test_databases, test_scripts,
          test_script_order, test_script_after_restart, test_functions, test_hello, test_auth, test_reset_and_quit,
          test_client, test_client_kill_with_requests_in_flight, test_client_reply, test_inline,
