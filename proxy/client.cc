@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 #include <sys/socket.h>
+#include <utility>
 
 #include "common/log.h"
 #include "common/resp.h"
@@ -128,7 +129,7 @@ void Client::process(std::string_view bytes, RequestProgress progress) {
     if (must_pause()) {
       paused_ = true;
       // Who waits at a server is read from all the same, up to a bound, so that its end is noticed.
-      if (wait == nullptr || bytes.size() > kWaitingInputMax) set_reading(false);
+      if (!is_waiting() || bytes.size() > kWaitingInputMax) set_reading(false);
       break;
     }
     limits.authenticated = session.authenticated;
@@ -149,7 +150,7 @@ void Client::process(std::string_view bytes, RequestProgress progress) {
     if (status == RequestParser::Status::kRequest) {
       if (!worker_.dispatch(*this, parser, bytes.substr(0, size))) {
         deferred_ = paused_ = true;
-        set_reading(false);
+        if (!is_waiting() || bytes.size() > kWaitingInputMax) set_reading(false);
         break;
       }
       if (!is_open()) return;
@@ -220,6 +221,11 @@ size_t Client::window() const noexcept {
 void Client::release() {
   held_ = false;
   settle();
+}
+
+void Client::end_pause() {
+  if (!std::exchange(paused_by_command_, false)) return;
+  release();
 }
 
 const std::string& Client::peer() {
@@ -375,7 +381,7 @@ void Client::on_end(int error) {
 }
 
 void Client::close_after_replies() {
-  if (wait != nullptr) {
+  if (wait != nullptr || replica_wait != nullptr) {
     // As Redis: who has gone gets nothing any more, so nothing must be taken from a list for it.
     shut(Disconnect::kClient);
     return;
@@ -471,8 +477,10 @@ std::string Client::describe() const {
   const uint32_t now_s = worker_.now_s();
   std::string flags;
   if (peer_name(fd()).starts_with("unix:")) flags += 'U';
+  if (wait != nullptr || replica_wait != nullptr) flags += 'b';
   if (closing_) flags += 'c';
   if (session.no_evict) flags += 'e';
+  if (session.no_touch) flags += 'T';
   if (flags.empty()) flags = "N";
   std::string line = "id=" + std::to_string(id_);
   line += " addr=" + peer_name(fd());

@@ -6,6 +6,8 @@
 #include "common/resp.h"
 #include "common/slot.h"
 #include "proxy/local_commands.h"
+#include "proxy/placement.h"
+#include "proxy/request_texts.h"
 #include "proxy/script_cache.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
@@ -14,14 +16,9 @@
 namespace pikaproxy {
 namespace {
 
-constexpr std::string_view kCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
 constexpr size_t kGatheringsKept = 256;
 // Buffers that grew beyond this are not kept.
 constexpr size_t kKeptBytes = 64 * 1024;
-// Redis cuts what it repeats of an unknown command at these.
-constexpr size_t kEchoedNameMax = 128;
-constexpr size_t kEchoedArgsMax = 128;
-
 size_t decimal_digits(size_t value) {
   size_t digits = 1;
   while (value >= 10) {
@@ -35,29 +32,6 @@ size_t decimal_digits(size_t value) {
 std::string_view encoded_argument(std::string_view arg) {
   const size_t header = 3 + decimal_digits(arg.size());
   return {arg.data() - header, header + arg.size() + 2};
-}
-
-std::string wrong_arity(const Command& command) {
-  return "ERR wrong number of arguments for '" + std::string(command.name) + "' command";
-}
-
-// What Redis repeats of an argument in an error: at most so much, and nothing from a NUL on.
-std::string_view echoed(std::string_view arg, size_t bytes_max) {
-  return arg.substr(0, std::min(bytes_max, arg.find('\0')));
-}
-
-std::string unknown_command(Arguments args) {
-  std::string text = "ERR unknown command '" + std::string(echoed(args[0], kEchoedNameMax)) +
-                     "', with args beginning with: ";
-  size_t bytes = 0;
-  for (size_t i = 1; i < args.size() && bytes < kEchoedArgsMax; ++i) {
-    const std::string_view part = echoed(args[i], kEchoedArgsMax - bytes);
-    text += '\'';
-    text += part;
-    text += "' ";
-    bytes += part.size() + 3;
-  }
-  return text;
 }
 
 }  // namespace
@@ -92,8 +66,8 @@ void Dispatcher::reject(Client& client, std::string_view error, const Command* c
 
 bool Dispatcher::must_be_alone(const Client& client, const Command& command, Arguments args) const {
   if (client.transaction != nullptr) return client.watch != nullptr && command.name == "exec";
-  return command.action == CommandAction::kBlock || command.name == "watch" ||
-         has_block_option(command, args);
+  return command.action == CommandAction::kBlock || command.action == CommandAction::kWait ||
+         command.name == "watch" || has_block_option(command, args);
 }
 
 bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::string_view raw) {
@@ -112,8 +86,7 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
   if (!command->subcommands.empty() && args.size() >= 2) {
     const Command* subcommand = find_subcommand(*command, args[1]);
     if (subcommand == nullptr) {
-      reject(client, "ERR unknown subcommand '" + std::string(echoed(args[1], kEchoedNameMax)) +
-                         "'. Try " + to_upper(command->name) + " HELP.");
+      reject(client, unknown_subcommand(*command, args[1]));
       return true;
     }
     command = subcommand;
@@ -127,12 +100,15 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     return true;
   }
   if (command->proxy_admin && !client.session.admin) {
-    reject(client, "NOPERM User " + client.names().user + " has no permissions to run the '" +
-                       std::string(command->name) + "' command");
+    reject(client, not_permitted(*command, client.names().user));
     return true;
   }
+  if (worker_.is_paused() && must_pause(client, *command)) {
+    client.hold_for_pause();
+    return false;
+  }
   const bool is_plain = client.transaction == nullptr && (command->flags & kFlagBlocking) == 0 &&
-                        command->action != CommandAction::kTransaction;
+                        command->action < CommandAction::kTransaction;
   if (!is_plain && !client.has_no_request() && must_be_alone(client, *command, args)) return false;
   client.note_command(*command);
   if (parser.is_inline()) {
@@ -256,6 +232,9 @@ void Dispatcher::act(Request& request) {
     case CommandAction::kBlock:
       block(request);
       break;
+    case CommandAction::kWait:
+      wait_for_replicas(request);
+      break;
     case CommandAction::kRefuse:
       refuse(request, "ERR " + std::string(request.command.refusal));
       break;
@@ -275,6 +254,22 @@ void Dispatcher::shrink() {
 void Dispatcher::count_slot(Place place) noexcept {
   // A server on the ring is a unit, too; what is counted for it then is read by nobody.
   worker_.stats().slots[place.unit % kSlotCount].add();
+}
+
+bool Dispatcher::must_pause(const Client& client, const Command& command) const noexcept {
+  // Whoever may end the pause must be able to, and to log in for that.
+  const bool is_administration = command.action == CommandAction::kLocal &&
+                                 (command.proxy_admin || (command.flags & kFlagNoAuth) != 0);
+  if (is_administration) return false;
+  if (!worker_.is_pause_for_writes()) return true;
+  if ((command.flags & (kFlagWrite | kFlagMayReplicate)) != 0) return true;
+  return command.name == "exec" && client.transaction != nullptr && client.transaction->writes();
+}
+
+void Dispatcher::note_write(Client& client, const Command& command, GroupIndex group) noexcept {
+  if ((command.flags & (kFlagWrite | kFlagMayReplicate)) != 0) {
+    client.note_write(group, worker_.topology().epoch);
+  }
 }
 
 // ---- To one group -------------------------------------------------------------------------------
@@ -300,69 +295,25 @@ void Dispatcher::forward(Request& request) {
 }
 
 bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
-  if (request.command.key_step == 2 && request.args.size() % 2 == 0) {
-    refuse(request, wrong_arity(request.command));  // MSETNX with a key without a value.
+  Placement placement;
+  const std::string error =
+      place_request(worker_.topology(), request.command, request.args, positions_, placement);
+  if (placement.has_keys) count_slot(placement.place);
+  if (!error.empty()) {
+    if (error == kCrossSlot) worker_.stats().crossslot.add();
+    refuse(request, error);
     return false;
   }
-  std::string_view error;
-  if (!find_keys(request.command, request.args, positions_, error)) {
-    refuse(request, "ERR " + std::string(error));
-    return false;
-  }
-  const Topology& topology = worker_.topology();
-  if (positions_.empty()) {
-    // A script or function without keys: any server can run it, but always the same one does.
-    if (topology.serving_groups.empty()) {
-      refuse(request, "CLUSTERDOWN no slot is assigned");
-      return false;
-    }
-    group = topology.serving_groups.front();
-    return true;
-  }
-  const Place place = topology.router->place(request.args[positions_[0]]);
-  count_slot(place);
-  for (size_t i = 1; i < positions_.size(); ++i) {
-    if (topology.router->place(request.args[positions_[i]]).unit != place.unit) {
-      worker_.stats().crossslot.add();
-      refuse(request, kCrossSlot);
-      return false;
-    }
-  }
-  bool has_patterns = false;
-  if (request.command.name.starts_with("sort") &&
-      !is_sort_pattern_local(request, place, has_patterns)) {
-    return false;
-  }
-  if (!place.open && !admit(request, has_patterns)) return false;
-  group = place.group;
-  return true;
-}
-
-bool Dispatcher::is_sort_pattern_local(Request& request, Place place, bool& has_patterns) {
-  // Keys made from a pattern lie in the request's slot only if the pattern has that slot's hash tag
-  // and the "*" stands outside of it. Source: Redis sort.c (patternHashSlot) and its error texts.
-  for (size_t i = 2; i + 1 < request.args.size(); ++i) {
-    const bool is_by = equals_ignoring_case(request.args[i], "BY");
-    if (!is_by && !equals_ignoring_case(request.args[i], "GET")) continue;
-    const std::string_view pattern = request.args[++i];
-    if (pattern.find('*') == std::string_view::npos) continue;
-    const std::string_view tag = hash_part(pattern);
-    const bool local = tag.size() != pattern.size() && tag.find('*') == std::string_view::npos &&
-                       worker_.topology().router->place(pattern).unit == place.unit;
-    has_patterns = true;
-    if (local) continue;
-    refuse(request, std::string("ERR ") + (is_by ? "BY" : "GET") +
-                        " option of SORT denied in cluster mode when keys formed by the pattern "
-                        "may be in different"
-                        " slots.");
-    return false;
-  }
+  if (!placement.place.open && !admit(request, placement.has_patterns)) return false;
+  group = placement.place.group;
   return true;
 }
 
 void Dispatcher::forward_to(Request& request, GroupIndex group) {
   Backend& backend = worker_.backends().get(group, request.db);
+  if (!is_fit_for(backend, request)) return;
   Task* task = task_of(request);
+  note_write(request.client, request.command, group);
   if (!backend.accept(task, request.raw.size())) return;
   if (request.held != nullptr) {
     send_held(backend, *request.held);
@@ -385,7 +336,7 @@ void Dispatcher::forward_to_any(Request& request) {
     }
   }
   if (topology.serving_groups.empty()) {
-    refuse(request, "CLUSTERDOWN no slot is assigned");
+    refuse(request, kNoSlotServed);
   } else {
     forward_to(request, topology.serving_groups.front());
   }
@@ -419,6 +370,22 @@ Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size
   ++gathering.outstanding;
   backend = &worker_.backends().get(group, gathering.db);
   return backend->accept(part, size) ? part : nullptr;
+}
+
+void Dispatcher::ask(Backend& backend, std::string_view request,
+                     std::function<void(std::string_view)> answer) {
+  auto gathering = std::make_unique<Gathering>();
+  gathering->kind = Gathering::Kind::kOwn;
+  gathering->answer = std::move(answer);
+  gathering->outstanding = 1;
+  Task* part = worker_.tasks().take();
+  part->gathering = gathering.get();
+  part->command = find_command("info");  // Not counted, as no part is.
+  part->started = worker_.loop().now();
+  part->prefix_size = 0;
+  gathering->parts.push_back(part);
+  gathering.release();  // Owned by itself until gathered().
+  if (backend.accept(part, request.size())) backend.write(request);
 }
 
 void Dispatcher::send_part(Gathering& gathering, GroupIndex group, std::string_view request) {
@@ -466,6 +433,13 @@ void Dispatcher::gathered(Gathering& gathering) {
     case Gathering::Kind::kEvalsha:
       gathered_evalsha(gathering);
       return;
+    case Gathering::Kind::kOwn: {
+      const std::unique_ptr<Gathering> owned(&gathering);
+      Task* part = gathering.parts.front();
+      gathering.answer(part->reply.view());
+      worker_.free(part);
+      return;
+    }
     default:
       if (gathering.is_flush && flush_again(gathering)) return;
       scratch_.clear();
@@ -514,10 +488,14 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
     }
     ++shares_[share].keys;
   }
+  for (const Share& share : shares_) {
+    if (!is_fit_for(worker_.backends().get(share.group, request.db), request)) return;
+  }
   Gathering& gathering = start_gathering(request, kind);
   hold(gathering);
   const std::string_view name = encoded_argument(request.args[0]);
   for (Share& share : shares_) {
+    note_write(request.client, request.command, share.group);
     if (add_part(gathering, share.group, request.raw.size(), share.backend) == nullptr) {
       share.backend = nullptr;
       continue;
@@ -543,15 +521,21 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
 void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
   const Topology& topology = worker_.topology();
   if (topology.serving_groups.empty()) {
-    refuse(request, "CLUSTERDOWN no slot is assigned");
+    refuse(request, kNoSlotServed);
     return;
   }
   // A flush that is sent while a slot is locked may have to follow the slot to its new group.
   const bool is_flush = request.command.name.starts_with("flush");
   const bool was_moving = !topology.leaving_groups.empty();
   if (topology.serving_groups.size() == 1 && !(is_flush && was_moving)) {
-    forward_to(request, topology.serving_groups.front());
-    return;
+    const GroupIndex group = topology.serving_groups.front();
+    // KEYS of a Pika shows what is not the users'.
+    const bool is_looked_at = kind == Gathering::Kind::kConcat &&
+                              worker_.backends().get(group, request.db).may_be_careless();
+    if (!is_looked_at) {
+      forward_to(request, group);
+      return;
+    }
   }
   Gathering& gathering = start_gathering(request, kind);
   if (kind == Gathering::Kind::kScriptExists) note_known_scripts(request, gathering);
@@ -561,7 +545,10 @@ void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
     gathering.request = request.raw;
   }
   hold(gathering);
-  for (const GroupIndex group : topology.serving_groups) send_part(gathering, group, request.raw);
+  for (const GroupIndex group : topology.serving_groups) {
+    note_write(request.client, request.command, group);
+    send_part(gathering, group, request.raw);
+  }
   release(gathering);
 }
 

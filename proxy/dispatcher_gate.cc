@@ -7,6 +7,7 @@
 
 #include "proxy/dispatcher.h"
 #include "proxy/mailbox.h"
+#include "proxy/request_texts.h"
 #include "proxy/worker.h"
 #include "proxy/worker_manager.h"
 
@@ -25,7 +26,7 @@ bool Dispatcher::admit(Request& request, bool whole_slot) {
   for (const uint32_t position : positions_) {
     const Place place = router.place(request.args[position]);
     if (place.group != kNoGroup) continue;
-    refuse(request, "CLUSTERDOWN slot " + std::to_string(place.unit) + " is not assigned");
+    refuse(request, slot_not_assigned(place.unit));
     return false;
   }
   if (request.held != nullptr) return true;

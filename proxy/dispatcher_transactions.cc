@@ -9,6 +9,8 @@
 #include "common/reply_framer.h"
 #include "common/resp.h"
 #include "proxy/dispatcher.h"
+#include "proxy/placement.h"
+#include "proxy/request_texts.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
 
@@ -61,8 +63,7 @@ bool Dispatcher::find_transaction_keys(Request& request) {
   Client& client = request.client;
   std::string_view error;
   if (request.command.key_step == 2 && request.args.size() % 2 == 0) {
-    client.reply_error("ERR wrong number of arguments for '" + std::string(request.command.name) +
-                       "' command");
+    client.reply_error(wrong_arity(request.command));
     return false;
   }
   if (!find_keys(request.command, request.args, positions_, error)) {
@@ -80,12 +81,14 @@ bool Dispatcher::find_transaction_keys(Request& request) {
   for (const uint32_t position : positions_) {
     if (router.place(request.args[position]).unit == place.unit) continue;
     worker_.stats().crossslot.add();
-    client.reply_error("CROSSSLOT Keys in request don't hash to the same slot");
+    client.reply_error(kCrossSlot);
     return false;
   }
+  if (!request.command.name.starts_with("sort")) return true;
   bool has_patterns = false;
-  return !request.command.name.starts_with("sort") ||
-         is_sort_pattern_local(request, place, has_patterns);
+  const std::string pattern_error = check_sort_patterns(router, request.args, place, has_patterns);
+  if (!pattern_error.empty()) client.reply_error(pattern_error);
+  return pattern_error.empty();
 }
 
 bool Dispatcher::queue(Request& request) {
@@ -109,6 +112,7 @@ bool Dispatcher::queue(Request& request) {
     client.reply_error("ERR the transaction is larger than the limit (proxy.request_max)");
   } else if (!is_out_of_memory(request) && find_transaction_keys(request)) {
     transaction.queue(request.raw, request.args, positions_);
+    if ((request.command.flags & (kFlagWrite | kFlagMayReplicate)) != 0) transaction.note_write();
     if (request.command.name.starts_with("evalsha")) transaction.need_script(request.args[1]);
     if (action == kEval && !request.command.name.starts_with("evalsha")) keep_script(request);
     client.reply("+QUEUED\r\n");
@@ -180,6 +184,11 @@ void Dispatcher::send_block(Request& request, std::string_view key) {
     }
     backend = watch->backend;
   }
+  if (backend->may_be_careless() && !is_block_fit_for_careless(*backend, request)) {
+    scripts_needed_.clear();
+    return;
+  }
+  request.client.note_write(group, topology.epoch);
   for (const std::string& sha : scripts_needed_) load_script_first(*backend, sha);
   scripts_needed_.clear();
   if (!backend->accept(task, request.raw.size())) return;
@@ -202,7 +211,7 @@ void Dispatcher::watch(Request& request) {
   if (!place_keys(request, group)) return;
   Task* task = task_of(request);
   if (client.watch == nullptr) {
-    Backend* backend = worker_.backends().lend(group, request.db, client);
+    Backend* backend = worker_.backends().lend(group, request.db, &client);
     if (backend == nullptr) {
       worker_.fail(task, too_many_connections());
       return;
@@ -212,6 +221,7 @@ void Dispatcher::watch(Request& request) {
     client.watch->key = request.args[1];
   }
   Backend& backend = *client.watch->backend;
+  if (!is_fit_for(backend, request)) return;
   if (!backend.accept(task, request.raw.size())) return;
   backend.write(request.raw);
 }

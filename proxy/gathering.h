@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct Gathering {
     kScan,          // One part: the cursor in it becomes ours.
     kRandomKey,     // One part at a time, until a group has a key.
     kEvalsha,       // One part: NOSCRIPT is repaired once.
+    kOwn,           // One part, a request of the proxy's own: no parent, the answer to `answer`.
   };
 
   Kind kind = Kind::kAllOk;
@@ -39,11 +41,17 @@ struct Gathering {
   bool is_flush = false;                // FLUSHALL, FLUSHDB: may have to go round twice.
   bool second_round = false;            // It has begun.
   bool was_moving = false;              // Slots were moving when it was sent.
+  std::function<void(std::string_view reply)> answer;  // kOwn.
 };
 
 // The client's reply from the parts' replies, all of which are there. Appended to `out`.
-// For the kinds that need nothing but the replies (all but kScan, kRandomKey and kEvalsha).
+// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha and kOwn).
 void merge_replies(const Gathering& gathering, std::string& out);
+
+// Appends the elements of an array reply of keys, but for Pika's own: it shows the sets in which it
+// keeps which keys a slot has. Returns how many were appended; -1 if it is no array.
+//   Source: Pika 4.0's KEYS and SCAN with slotmigrate set, and include/pika_slot_command.h.
+int64_t append_user_keys(std::string_view array, std::string& out);
 
 // A SCAN cursor of ours holds the server's cursor and the number of the group it belongs to:
 //   cursor = server_cursor * 1024 + group

@@ -157,7 +157,7 @@ std::string info_text(WorkerManager& manager, const std::set<std::string>& secti
   if (out.section("Clients")) {
     out.line("connected_clients", sum(manager, &WorkerStats::clients));
     out.line("maxclients", config.proxy.max_clients);
-    out.line("blocked_clients", uint64_t{0});
+    out.line("blocked_clients", sum(manager, &WorkerStats::blocked_clients));
   }
   if (out.section("Memory")) {
     const uint64_t queued = manager.queued_bytes();

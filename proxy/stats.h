@@ -48,6 +48,7 @@ struct WorkerStats {
 
   Counter clients;
   Counter clients_total;
+  Counter blocked_clients;  // Waiting at a server now.
   std::array<Counter, kDisconnectCount> disconnects;
   Counter received_bytes;
   Counter sent_bytes;

@@ -56,17 +56,16 @@ struct Task {
   Ticks server_time = 0;  // From sent to answered, when that is over.
   KeptBytes reply;
   uint32_t replies_before = 0;  // A transaction: answers to come before the one that counts.
-  // A transaction: so many bytes at the start of `reply` are no part of it, but the first error
-  // among the answers before it.
-  uint32_t error_before = 0;
-  uint16_t part = 0;          // Which part of its gathering.
-  bool is_error = false;      // The reply is an error, the server's or our own.
-  bool done = false;          // The reply is complete (in `reply`).
-  bool streaming = false;     // The first bytes of the reply went out to the client already.
-  bool dropped = false;       // The reply was too large to be kept: an error is the answer.
-  bool is_block = false;      // A transaction.
-  bool holds_client = false;  // Its client's next request is looked at when this one is answered.
-  bool silent = false;        // CLIENT REPLY OFF or SKIP: nobody wants the reply.
+  uint32_t error_before = 0;    // A transaction: bytes of an earlier error at the start of `reply`.
+  uint16_t part = 0;            // Which part of its gathering.
+  bool is_error = false;        // The reply is an error, the server's or our own.
+  bool done = false;            // The reply is complete (in `reply`).
+  bool streaming = false;       // The first bytes of the reply went out to the client already.
+  bool dropped = false;         // The reply was too large to be kept: an error is the answer.
+  bool is_block = false;        // A transaction.
+  bool holds_client = false;    // Its client's next request is looked at when this one is answered.
+  bool from_careless = false;   // The reply is one of a server that is_careless(), see Backend.
+  bool silent = false;          // CLIENT REPLY OFF or SKIP: nobody wants the reply.
   uint8_t prefix_size = 0;
   char prefix[104];  // The request's first bytes, for SLOWLOG.
 

@@ -36,6 +36,10 @@ class Transaction {
   // The EVALSHA just queued needs this script.
   void need_script(std::string_view sha) { scripts_.emplace_back(sha); }
 
+  // One of its requests changes data.
+  void note_write() noexcept { writes_ = true; }
+  bool writes() const noexcept { return writes_; }
+
   uint32_t size() const noexcept { return size_; }
   uint64_t bytes() const noexcept { return block_.size(); }
   bool has_keys() const noexcept { return !keys_.empty(); }
@@ -62,6 +66,7 @@ class Transaction {
   std::vector<std::string> scripts_;
   uint32_t size_ = 0;
   bool failed_ = false;
+  bool writes_ = false;
 };
 
 }  // namespace pikaproxy

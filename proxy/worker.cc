@@ -92,6 +92,22 @@ void Worker::for_each_client(const std::function<void(Client&)>& visit) {
   }
 }
 
+void Worker::pause(Milliseconds duration, bool only_writes) {
+  const Ticks end = loop_.now() + duration.count() * 1000;
+  pause_only_writes_ = only_writes && (!is_paused_ || pause_only_writes_);
+  pause_end_ = is_paused_ ? std::max(pause_end_, end) : end;
+  is_paused_ = true;
+  loop_.add_timer(pause_end_ - loop_.now(), [this] {
+    // Another pause may have come, whose end is not yet there.
+    if (is_paused_ && loop_.now() >= pause_end_) unpause();
+  });
+}
+
+void Worker::unpause() {
+  is_paused_ = false;
+  for_each_client([](Client& client) { client.end_pause(); });
+}
+
 void Worker::install(std::shared_ptr<const Config> config, std::shared_ptr<const Topology> topology,
                      std::function<void()> installed) {
   loop_.post([this, config = std::move(config), topology = std::move(topology),

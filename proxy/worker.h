@@ -71,6 +71,7 @@ class Worker {
   const Config& config() const noexcept { return *config_; }
   const Topology& topology() const noexcept { return *topology_; }
   BackendManager& backends() noexcept { return backends_; }
+  const SlotGate& gate() noexcept { return dispatcher_.gate(); }
   TaskPool& tasks() noexcept { return tasks_; }
   RequestParser& parser() noexcept { return parser_; }
   uint32_t now_s() const noexcept { return static_cast<uint32_t>(loop_.now() / 1'000'000); }
@@ -84,8 +85,21 @@ class Worker {
   }
   // The client's own connections to servers: it has gone, or begins anew.
   void drop_connections(Client& client) {
-    if (client.watch != nullptr || client.wait != nullptr) dispatcher_.drop_connections(client);
+    if (client.watch != nullptr || client.wait != nullptr || client.replica_wait != nullptr) {
+      dispatcher_.drop_connections(client);
+    }
   }
+  // See Dispatcher::unblock().
+  void unblock(Client& client, bool with_error, std::function<void(bool)> done) {
+    dispatcher_.unblock(client, with_error, std::move(done));
+  }
+
+  // CLIENT PAUSE: requests wait for so long, or only those that write. If there is a pause already,
+  // the later end and the stricter one count.
+  void pause(Milliseconds duration, bool only_writes);
+  void unpause();
+  bool is_paused() const noexcept { return is_paused_; }
+  bool is_pause_for_writes() const noexcept { return pause_only_writes_; }
 
   // A backend's words about a task it has let go of: the reply's last bytes, all of them where none
   // came before.
@@ -138,6 +152,9 @@ class Worker {
   std::function<void()> table_drained_;  // Of old requests, see install_table(); null when told.
   uint32_t last_second_ = 0;
   bool memory_full_ = false;
+  bool is_paused_ = false;
+  bool pause_only_writes_ = false;
+  Ticks pause_end_ = 0;
   std::thread thread_;
 };
 

@@ -269,8 +269,17 @@ void WorkerManager::note_reload(bool successful) noexcept {
 void WorkerManager::ask_workers(
     Client& client, const Command& command, std::function<std::string(Worker&)> ask,
     std::function<std::string(const std::vector<std::string>&)> combine) {
+  ask_workers_later(
+      client, command,
+      [ask = std::move(ask)](Worker& worker, const Answer& answer) { answer(ask(worker)); },
+      std::move(combine));
+}
+
+void WorkerManager::ask_workers_later(
+    Client& client, const Command& command, std::function<void(Worker&, Answer)> ask,
+    std::function<std::string(const std::vector<std::string>&)> combine) {
   struct Question {
-    std::function<std::string(Worker&)> ask;
+    std::function<void(Worker&, Answer)> ask;
     std::vector<std::string> answers;  // Each worker writes its own.
   };
   const auto question = std::make_shared<Question>(Question{std::move(ask), {}});
@@ -285,7 +294,9 @@ void WorkerManager::ask_workers(
       });
   for (size_t i = 0; i < workers_.size(); ++i) {
     workers_[i]->loop().post([worker = workers_[i].get(), i, question, barrier] {
-      question->answers[i] = question->ask(*worker);
+      question->ask(*worker, [i, question, barrier](std::string answer) {
+        question->answers[i] = std::move(answer);
+      });
     });
   }
 }

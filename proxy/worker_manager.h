@@ -70,6 +70,11 @@ class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspe
   // answers, in the order of its requests. Called on the client's worker's thread.
   void ask_workers(Client& client, const Command& command, std::function<std::string(Worker&)> ask,
                    std::function<std::string(const std::vector<std::string>&)> combine);
+  // The same where a worker's answer may take its time; it has to come on the worker's thread.
+  using Answer = std::function<void(std::string)>;
+  void ask_workers_later(Client& client, const Command& command,
+                         std::function<void(Worker&, Answer)> ask,
+                         std::function<std::string(const std::vector<std::string>&)> combine);
 
   // ProxyStatus
   std::string metrics() const override;

@@ -140,7 +140,27 @@ def test_late_at_the_target_copy(t):
     late_at_the_target(t, "copy")
 
 
-TESTS = [test_late_at_the_source_migrate, test_late_at_the_source_copy, test_late_at_the_source_copy_by_type,
+def test_a_transfer_whose_answer_was_lost(t):
+    """The target has a key that the source still has, too: its copy stands, and the source's is deleted."""
+    with Story(t, "migrate") as story:
+        story.fill()
+        number = story.begin(1 - story.home, SLOW)
+        source, target = (story.cluster.servers[at] for at in (story.home, 1 - story.home))
+        with source.client() as client:
+            at_source = sorted(client.call("KEYS", "filling*"))
+        key = at_source[-1]
+        with target.client() as client:
+            client.call("SET", key, "the target's")
+        try:
+            story.finish(number)
+        except TimeoutError as error:
+            t.check(False, "the key's move ends", error)
+        t.equal(story.call("GET", key), b"the target's", "the target's copy stands")
+        with source.client() as client:
+            t.equal(client.call("DBSIZE"), 0, "keys left at the source")
+
+
+TESTS = [test_a_transfer_whose_answer_was_lost, test_late_at_the_source_migrate, test_late_at_the_source_copy, test_late_at_the_source_copy_by_type,
          test_late_at_the_target_migrate, test_late_at_the_target_copy]
 
 if __name__ == "__main__":

@@ -169,11 +169,14 @@ def test_bound(t):
             client.send("BLPOP", "bound", "0")
         wait_until(lambda: sum(s.client().call("CLIENT", "LIST").count(b"flags=b") for s in cluster.servers) == 2,
                    20, "two waits")
+        t.check(b"blocked_clients:2\r\n" in clients[2].call("INFO", "clients"), "INFO counts them")
+        t.equal(clients[2].call("CLIENT", "LIST").count(b" flags=b "), 2, "CLIENT LIST shows them")
         t.error(clients[2].call("BLPOP", "bound", "0"), "ERR too many clients wait .*dedicated_max", "a third one")
         t.error(clients[2].call("WATCH", "bound"), "ERR too many clients wait .*dedicated_max", "or a WATCH")
         clients[2].call("RPUSH", "bound", "1", "2")
         t.equal(sorted(client.read()[1] for client in clients[:2]), [b"1", b"2"], "the others get their elements")
         t.equal(clients[2].call("WATCH", "bound"), "OK", "then there is room again")
+        t.check(b"blocked_clients:0\r\n" in clients[2].call("INFO", "clients"), "nobody waits any more")
         for client in clients:
             client.close()
 
