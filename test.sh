@@ -188,6 +188,15 @@ differential_tests() {
     --pikaproxy "build/$preset/pikaproxy" --seconds 40
 }
 
+client_tests() {
+  say "client libraries"
+  if step clients-npm 300 npm --prefix tests/clients ci --no-progress; then
+    summed clients 300 "$python" tests/clients/run.py --pikaproxy "build/$preset/pikaproxy"
+  else
+    count 0 1 clients-npm
+  fi
+}
+
 consistency_tests() {
   local mover here=tests/consistency program=build/$preset/pikaproxy
   summed consistency-checker 120 "$python" $here/checker_test.py
@@ -259,7 +268,7 @@ fuzzers() {
 
 # ---- What is tested ------------------------------------------------------------------------------
 
-packages=("${BUILD_PACKAGES[@]}" openssl redis-server redis-tools nutcracker python3 python3-hiredis python3-jsonschema python3-yaml procps)
+packages=("${BUILD_PACKAGES[@]}" openssl redis-server redis-tools nutcracker python3 python3-hiredis python3-jsonschema python3-redis python3-yaml procps)
 useful=()
 if [ "$preset" = dev ]; then
   packages+=(clang-format)
@@ -293,6 +302,7 @@ if [ "$preset" = dev ]; then
   command -v shellcheck >/dev/null &&
     check shell-scripts 120 shellcheck -x test.sh quickstart.sh .ci/run .ci/packages.sh
   web_tests
+  client_tests
   [ "$quick" = yes ] || fuzzers
 fi
 finish

@@ -111,7 +111,8 @@ class SequenceMaker:
         request = rule.make(self.arguments)
         self.unmutated = list(request)
         # Where another key than those made up would make a lasting difference, nothing is changed.
-        fragile = rule.keys_at_least > 1 and (is_queued or rule.name == "watch")
+        several = rule.keys_at_least > 1 or rule.name in SPLIT
+        fragile = several and (is_queued or rule.name == "watch")
         if rng.random() < MUTATED and not fragile:
             request = self._mutated(rule, request, is_queued)
         if rng.random() < 0.1:
