@@ -19,6 +19,7 @@
 #include "proxy/mailbox.h"
 #include "proxy/slowlog.h"
 #include "proxy/stats.h"
+#include "proxy/subscriptions.h"
 #include "proxy/task.h"
 #include "proxy/topology.h"
 
@@ -72,6 +73,7 @@ class Worker {
   const Topology& topology() const noexcept { return *topology_; }
   BackendManager& backends() noexcept { return backends_; }
   const SlotGate& gate() noexcept { return dispatcher_.gate(); }
+  Subscriptions& subscriptions() noexcept { return subscriptions_; }
   TaskPool& tasks() noexcept { return tasks_; }
   RequestParser& parser() noexcept { return parser_; }
   uint32_t now_s() const noexcept { return static_cast<uint32_t>(loop_.now() / 1'000'000); }
@@ -83,11 +85,13 @@ class Worker {
   bool dispatch(Client& client, RequestParser& parser, std::string_view raw) {
     return dispatcher_.dispatch(client, parser, raw);
   }
-  // The client's own connections to servers: it has gone, or begins anew.
+  // The client's own connections to servers, and what it subscribes to: it has gone, or begins
+  // anew.
   void drop_connections(Client& client) {
     if (client.watch != nullptr || client.wait != nullptr || client.replica_wait != nullptr) {
       dispatcher_.drop_connections(client);
     }
+    if (client.subscriptions != nullptr) subscriptions_.drop(client);
   }
   // See Dispatcher::unblock().
   void unblock(Client& client, bool with_error, std::function<void(bool)> done) {
@@ -141,6 +145,7 @@ class Worker {
   RequestParser parser_;
   Dispatcher dispatcher_;
   BackendManager backends_;
+  Subscriptions subscriptions_;
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const Topology> topology_;
   // By slot: the id of the group that is drained of it, since the slot is locked or migrating; 0 =
