@@ -19,6 +19,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 
+import document  # noqa: E402
 from arguments import LIBRARIES, Arguments  # noqa: E402
 from connection import Connection, Lost  # noqa: E402
 from differences import Differences  # noqa: E402
@@ -265,6 +266,12 @@ class Suite:
             else:
                 self.passed += 1
 
+    def check_document(self):
+        if document.read() == document.renewed(document.read()):
+            self.passed += 1
+        else:
+            self.fail("docs/compatibility.md is not up to date: run tests/differential/document.py")
+
     def check_examples(self):
         """Each entry of the table is needed: without it, its example would fail."""
         for entry in self.differences.entries:
@@ -375,6 +382,7 @@ def main():
             suite = Suite(options, plain, targets, protocols)
             commands = names_of_commands(servers[0])
             suite.check_grammar(commands)
+            suite.check_document()
             suite.check_examples()
             suite.check_random()
             suite.check_successes(commands)
