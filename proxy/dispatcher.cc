@@ -72,6 +72,9 @@ void Dispatcher::reject(Client& client, std::string_view error, const Command* c
 
 bool Dispatcher::must_be_alone(const Client& client, const Command& command, Arguments args) const {
   if (client.transaction != nullptr) return client.watch != nullptr && command.name == "exec";
+  // Databases have connections of their own: FLUSHALL or FUNCTION FLUSH over the next one must not
+  // overtake what was sent over the last one.
+  if (command.name == "select" || command.name == "reset") return true;
   return command.action == CommandAction::kBlock || command.action == CommandAction::kWait ||
          command.action == CommandAction::kSubscribe || command.name == "watch" ||
          has_block_option(command, args);

@@ -7,9 +7,11 @@
 import hashlib
 import random
 import sys
+import threading
 import time
 
 from checks import Background, group_of, keys_of_group, pipeline, read_raw, run_tests, slot_of
+from fake_server import FakeServer
 from random_commands import CommandMaker
 from resp import RespError, encode
 from servers import PikaProxy, RedisServer, wait_until
@@ -316,6 +318,31 @@ def test_databases(t):
 # ---- Scripts and functions ----------------------------------------------------------------------
 
 INCR = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
+
+
+def test_databases_in_order(t):
+    """What is sent behind a SELECT runs after what is before it, also if it concerns all databases."""
+    release = threading.Event()
+    server = FakeServer()
+
+    def behave(connection, args):
+        name = args[0].upper()
+        if name == b"SET":
+            # Long enough for a FLUSHALL that does not wait.
+            release.wait(0.3)
+            return b"+OK\r\n"
+        if name == b"FLUSHALL":
+            release.set()
+            return b"+OK\r\n"
+        return server.healthy(args)
+
+    server.behave = behave
+    with server, PikaProxy(t.pikaproxy, [server]) as proxy, proxy.client() as client:
+        client.call_many([["SELECT", 1], ["GET", "a"], ["SELECT", 0], ["GET", "a"]])  # Both have connections now.
+        client.send_bytes(encode("SET", "a", "1") + encode("SELECT", 1) + encode("FLUSHALL"))
+        t.equal(client.read(), "OK", "SET")
+        t.check(not release.is_set(), "FLUSHALL in another database is sent after the answer to SET")
+        t.equal([client.read(), client.read()], ["OK", "OK"], "SELECT, FLUSHALL")
 
 
 def test_scripts(t):
@@ -975,7 +1002,7 @@ def test_two_hundred_connections(t):
 
 
 TESTS = [test_differential_at_once, test_many_keys, test_mget_of_ten_thousand, test_large_mget,
-         test_slots, test_crossslot, test_scan, test_random_key, test_flush, test_databases, test_scripts,
+         test_slots, test_crossslot, test_scan, test_random_key, test_flush, test_databases, test_databases_in_order, test_scripts,
          test_script_order, test_script_after_restart, test_functions, test_hello, test_auth, test_reset_and_quit,
          test_client, test_client_kill_with_requests_in_flight, test_client_reply, test_inline,
          test_errors_equal_redis, test_help, test_every_command, test_refused, test_sort, test_command, test_config,
