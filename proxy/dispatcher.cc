@@ -58,7 +58,15 @@ bool Dispatcher::dispatch(Client& client, RequestParser& parser, std::string_vie
   return is_done;
 }
 
-void Dispatcher::reject(Client& client, std::string_view error) {
+void Dispatcher::reject(Client& client, std::string_view error, const Command* command) {
+  if (command != nullptr && command->name == "exec") {
+    // As Redis: whatever is wrong with an EXEC, it ends the transaction.
+    if (error.starts_with("ERR ")) error.remove_prefix(4);
+    client.transaction.reset();
+    drop_watch(client);
+    client.reply_error("EXECABORT Transaction discarded because of: " + std::string(error));
+    return;
+  }
   if (client.transaction != nullptr) client.transaction->fail();
   client.reply_error(error);
 }
@@ -73,6 +81,9 @@ bool Dispatcher::changes_lane(const Client& client, const Command& command, Argu
 bool Dispatcher::must_be_alone(const Client& client, const Command& command, Arguments args) const {
   if (changes_lane(client, command, args)) return true;
   if (client.transaction != nullptr) return client.watch != nullptr && command.name == "exec";
+  // Databases have connections of their own: FLUSHALL or FUNCTION FLUSH over the next one must not
+  // overtake what was sent over the last one.
+  if (command.name == "select" || command.name == "reset") return true;
   return command.action == CommandAction::kBlock || command.action == CommandAction::kWait ||
          command.action == CommandAction::kSubscribe || command.name == "watch" ||
          has_block_option(command, args);
@@ -100,11 +111,11 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     command = subcommand;
   }
   if (!arity_fits(*command, args.size())) {
-    reject(client, wrong_arity(*command));
+    reject(client, wrong_arity(*command), command);
     return true;
   }
   if (!client.session.authenticated && (command->flags & kFlagNoAuth) == 0) {
-    reject(client, "NOAUTH Authentication required.");
+    reject(client, "NOAUTH Authentication required.", command);
     return true;
   }
   if (command->proxy_admin && !client.session.admin) {
@@ -436,6 +447,7 @@ void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
   parent->is_error = reply.starts_with('-');
   gathering.parts.clear();
   gathering.part_of_key.clear();
+  gathering.known_scripts.clear();
   gathering.groups_left.clear();
   gathering.request.clear();
   gathering.repaired = false;
@@ -571,6 +583,7 @@ void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
     }
   }
   Gathering& gathering = start_gathering(request, kind);
+  if (kind == Gathering::Kind::kScriptExists) note_known_scripts(request, gathering);
   if (is_flush) {
     gathering.is_flush = true;
     gathering.was_moving = was_moving;
