@@ -31,8 +31,8 @@ struct GroupConfig;
 //   dispatcher_scripts.cc   EVAL and the like
 //   dispatcher_transactions.cc   MULTI, EXEC, WATCH
 //   dispatcher_blocking.cc  BLPOP and the like, CLIENT UNBLOCK
-//   dispatcher_wait.cc      WAIT
 //   dispatcher_pubsub.cc    SUBSCRIBE, PUBLISH and the like
+//   dispatcher_wait.cc      WAIT
 class Dispatcher : private SlotGate::Host {
  public:
   explicit Dispatcher(Worker& worker);
@@ -86,7 +86,10 @@ class Dispatcher : private SlotGate::Host {
   };
 
   bool check_and_run(Client& client, RequestParser& parser, std::string_view raw);
-  void reject(Client& client, std::string_view error);
+  // A request that never gets as far as being run. command: null if there is no such one.
+  void reject(Client& client, std::string_view error, const Command* command = nullptr);
+  // Whether the client's later requests take other connections than the earlier ones (HELLO).
+  static bool changes_lane(const Client& client, const Command& command, Arguments args);
   // Whether it may only be sent when nothing else of the client is in flight.
   bool must_be_alone(const Client& client, const Command& command, Arguments args) const;
   void run(Request& request);
@@ -128,6 +131,10 @@ class Dispatcher : private SlotGate::Host {
   void watch_answered(Client& client, const Task& task, std::string_view reply);
   std::string exec_error(const Task& task, std::string_view reply) const;
 
+  void subscribe(Request& request);
+  void publish(Request& request);
+  void gathered_publish(Gathering& gathering);
+
   void wait_for_replicas(Request& request);
   void ask_masters(const std::shared_ptr<Client::ReplicaWait>& wait);
   void master_answered(const std::shared_ptr<Client::ReplicaWait>& wait, size_t number,
@@ -140,9 +147,6 @@ class Dispatcher : private SlotGate::Host {
   bool must_pause(const Client& client, const Command& command) const noexcept;
   // For WAIT: the client writes to that group, if that command writes.
   void note_write(Client& client, const Command& command, GroupIndex group) noexcept;
-  void subscribe(Request& request);
-  void publish(Request& request);
-  void gathered_publish(Gathering& gathering);
 
   void block(Request& request);
   // True: it goes on waiting, elsewhere.
@@ -181,6 +185,7 @@ class Dispatcher : private SlotGate::Host {
   bool flush_again(Gathering& gathering);
   void gathered_scan(Gathering& gathering);
   void gathered_random_key(Gathering& gathering);
+  void note_known_scripts(const Request& request, Gathering& gathering);
   void gathered_evalsha(Gathering& gathering);
   // Has the server load a script it may not know before an EVALSHA gets there.
   void load_script_first(Backend& backend, std::string_view sha);

@@ -76,7 +76,9 @@ std::optional<MigrationState> migration_state_named(std::string_view name) noexc
 using GroupPair = std::pair<uint32_t, uint32_t>;
 
 struct Migration {
-  static constexpr uint32_t kParallelSlotsDefault = 128;
+  // The engine goes through all keys of the source twice for each lot of so many slots, so few
+  // large lots are much quicker than many small ones. A slot is locked once in either case.
+  static constexpr uint32_t kParallelSlotsDefault = 512;
   static constexpr uint32_t kParallelSlotsMax = kSlotCount;
   static constexpr size_t kWarningsMax = 100;
 

@@ -262,8 +262,8 @@ Result<bool> RouteState::kill_transfers(ServerLink& target, const std::string& s
     if (killed.is_error() && (target.is_broken() || entry.id != 0)) {
       return Error{refusal(target, killed)};
     }
-    log_info("transfer that may come late ended", "server", target.server().address.to_string(),
-             "client", entry.addr);
+    log_debug("transfer that may come late ended", "server", target.server().address.to_string(),
+              "client", entry.addr);
   }
   return true;
 }
