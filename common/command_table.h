@@ -30,6 +30,7 @@ enum class CommandAction : uint8_t {
   kScriptFlush,      // SCRIPT FLUSH: to every group, kept bodies dropped.
   kEval,             // EVAL EVALSHA and _RO: as kForward, NOSCRIPT repaired.
   kTransaction,      // MULTI EXEC DISCARD WATCH UNWATCH: queued here, sent as one block.
+  kTracking,         // CLIENT TRACKING: every server is asked whether it can.
   kBlock,            // BLPOP and alike: as kForward, over a connection of the client's own.
   kLocal,            // Answered by the proxy. A container (CLIENT) is kLocal when it has a served
                      // subcommand: what happens is the subcommand's action.

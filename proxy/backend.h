@@ -71,6 +71,7 @@ class Backend : public Stream {
   // As its server knows the connection; empty before it is made, and where the server does not
   // tell.
   const std::string& client_id() const noexcept { return identity_.id; }
+  bool is_ready() const noexcept { return state_ == State::kReady && !retired_; }
   // It is connected, and its server knows no CLIENT ID: Pika, and Redis before 5.0.
   bool lacks_client_id() const noexcept { return state_ == State::kReady && identity_.id.empty(); }
   bool is_idle() const noexcept { return tasks_.empty(); }
@@ -110,6 +111,7 @@ class Backend : public Stream {
     kConnecting,
     kAuth,
     kHello,
+    kTrack,
     kSelect,
     kPing,
     kSettle,
@@ -129,6 +131,11 @@ class Backend : public Stream {
   void next_handshake_step();
   void on_handshake_reply(std::string_view reply);
   void on_hello_reply(std::string_view reply);
+  // The server has no client-side caching: who asked for it is told so.
+  void refuse_tracking(std::string_view answer);
+  // Makes the server answer now and then: of a connection that is dead, or of a server that hangs,
+  // nobody would hear that a key has changed.
+  void ask_if_alive();
   // Answers to what is sent along with PING.
   void note_identity(std::string_view reply);
   // Kills the next given-up connection, or becomes ready when none is left.

@@ -45,6 +45,9 @@ class BackendManager {
   // The one over which the group's server is watched: it connects by itself.
   Backend& main(GroupIndex group) { return get(group, 0, Lane::kResp2); }
 
+  // Those of that lane end when what they have been sent is over.
+  void retire_lane(Lane lane);
+
   // A connection for one client alone, as WATCH and BLPOP need it; null if there are
   // backend.dedicated_max. It is the manager's, and `client` its user until it is
   //   returned:  nothing of the client is left on it, the next one may have it,

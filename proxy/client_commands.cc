@@ -230,7 +230,11 @@ void reply_mode(Client& client, const Command&, Arguments args) {
 
 void help(Client& client, const Command&, Arguments) {
   client.reply(
-      help_reply("CLIENT", {"GETNAME",
+      help_reply("CLIENT", {"CACHING YES|NO",
+                            "    Whether the next request's keys are tracked (OPTIN, OPTOUT).",
+                            "GETREDIR",
+                            "    The client that is told of changed keys instead of this one.",
+                            "GETNAME",
                             "    The name of this connection.",
                             "ID",
                             "    The number of this connection.",
@@ -249,7 +253,12 @@ void help(Client& client, const Command&, Arguments) {
                             "SETINFO LIB-NAME|LIB-VER <value>",
                             "    Tell which library is in use.",
                             "SETNAME <name>",
-                            "    Name this connection."}));
+                            "    Name this connection.",
+                            "TRACKING ON|OFF [REDIRECT <id>] [BCAST] [PREFIX <prefix> ...] [OPTIN]"
+                            " [OPTOUT] [NOLOOP]",
+                            "    Whether this connection is told of changes of keys it has read.",
+                            "TRACKINGINFO",
+                            "    What TRACKING is set to."}));
 }
 
 constexpr LocalEntry kEntries[] = {

@@ -23,6 +23,7 @@ struct Gathering {
     kScan,          // One part: the cursor in it becomes ours.
     kRandomKey,     // One part at a time, until a group has a key.
     kEvalsha,       // One part: NOSCRIPT is repaired once.
+    kTracking,      // CLIENT TRACKING ON: whether every server can.
   };
 
   Kind kind = Kind::kAllOk;
@@ -43,7 +44,8 @@ struct Gathering {
 };
 
 // The client's reply from the parts' replies, all of which are there. Appended to `out`.
-// For the kinds that need nothing but the replies (all but kScan, kRandomKey and kEvalsha).
+// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha and
+// kTracking).
 void merge_replies(const Gathering& gathering, std::string& out);
 
 // A SCAN cursor of ours holds the server's cursor and the number of the group it belongs to:

@@ -11,7 +11,8 @@ namespace {
 // By Command::index.
 std::vector<LocalHandler> make_handlers() {
   std::vector<LocalHandler> handlers(command_count(), nullptr);
-  for (const auto entries : {connection_commands(), client_commands(), server_commands()}) {
+  for (const auto entries :
+       {connection_commands(), client_commands(), tracking_commands(), server_commands()}) {
     for (size_t index = 0; index < command_count(); ++index) {
       for (const LocalEntry& entry : entries) {
         if (command_at(index).name == entry.name) handlers[index] = entry.handler;

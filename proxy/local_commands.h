@@ -30,6 +30,7 @@ struct LocalEntry {
 };
 std::span<const LocalEntry> connection_commands();  // AUTH HELLO PING SELECT ...
 std::span<const LocalEntry> client_commands();      // CLIENT ...
+std::span<const LocalEntry> tracking_commands();    // CLIENT CACHING GETREDIR TRACKINGINFO
 std::span<const LocalEntry> server_commands();      // INFO CONFIG SLOWLOG COMMAND TIME
 
 }  // namespace pikaproxy

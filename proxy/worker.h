@@ -21,6 +21,7 @@
 #include "proxy/stats.h"
 #include "proxy/task.h"
 #include "proxy/topology.h"
+#include "proxy/tracking.h"
 
 namespace pikaproxy {
 
@@ -71,6 +72,7 @@ class Worker {
   const Config& config() const noexcept { return *config_; }
   const Topology& topology() const noexcept { return *topology_; }
   BackendManager& backends() noexcept { return backends_; }
+  Tracking& tracking() noexcept { return tracking_; }
   TaskPool& tasks() noexcept { return tasks_; }
   RequestParser& parser() noexcept { return parser_; }
   uint32_t now_s() const noexcept { return static_cast<uint32_t>(loop_.now() / 1'000'000); }
@@ -126,6 +128,7 @@ class Worker {
   TaskPool tasks_;
   RequestParser parser_;
   Dispatcher dispatcher_;
+  Tracking tracking_{*this};
   BackendManager backends_;
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const Topology> topology_;

@@ -30,6 +30,7 @@ ACTIONS = {
     "kScriptFlush": "all groups; the proxy forgets its scripts",
     "kEval": "all keys in one slot; sent again where the server lost the script",
     "kTransaction": "keys of one slot, sent as one block at EXEC",
+    "kTracking": "the proxy, if all groups' servers can; they tell of changed keys",
     "kBlock": "all keys in one slot; waits on a connection of the client's own",
     "kLocal": "the proxy",
 }
