@@ -29,12 +29,16 @@ enum class CommandAction : uint8_t {
   kScriptExists,     // SCRIPT EXISTS: 1 where every group has it.
   kScriptFlush,      // SCRIPT FLUSH: to every group, kept bodies dropped.
   kEval,             // EVAL EVALSHA and _RO: as kForward, NOSCRIPT repaired.
-  kTransaction,      // MULTI EXEC DISCARD WATCH UNWATCH: queued here, sent as one block.
-  kTracking,         // CLIENT TRACKING: every server is asked whether it can.
-  kBlock,            // BLPOP and alike: as kForward, over a connection of the client's own.
-  kLocal,            // Answered by the proxy. A container (CLIENT) is kLocal when it has a served
-                     // subcommand: what happens is the subcommand's action.
-  kRefuse,           // Known, not served: `refusal` says why.
+  // From here on the dispatcher looks twice before a request goes:
+  kTransaction,  // MULTI EXEC DISCARD WATCH UNWATCH: queued here, sent as one block.
+  kTracking,     // CLIENT TRACKING: every server is asked whether it can.
+  kBlock,        // BLPOP and alike: as kForward, over a connection of the client's own.
+  kWait,         // WAIT: asks the groups that the client has written to, again and again.
+  kSubscribe,    // SUBSCRIBE and alike: through subscriptions that all clients share.
+  kPublish,      // PUBLISH SPUBLISH: to the group of the channel's slot.
+  kLocal,        // Answered by the proxy. A container (CLIENT) is kLocal when it has a served
+                 // subcommand: what happens is the subcommand's action.
+  kRefuse,       // Known, not served: `refusal` says why.
 };
 
 // For latency histograms and counters.

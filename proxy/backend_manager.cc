@@ -140,8 +140,9 @@ void BackendManager::retire_lane(Lane lane) {
   }
 }
 
-Backend* BackendManager::lend(GroupIndex group, uint32_t db, Client& client) {
-  const Lane lane = client.version() == RespVersion::k3 ? Lane::kResp3 : Lane::kResp2;
+Backend* BackendManager::lend(GroupIndex group, uint32_t db, Client* client) {
+  const bool is_resp3 = client != nullptr && client->version() == RespVersion::k3;
+  const Lane lane = is_resp3 ? Lane::kResp3 : Lane::kResp2;
   std::unique_ptr<Backend> backend;
   for (auto& free : returned_) {
     if (free->db() != db || free->lane() != lane || !free->serves(groups_[group]) ||
@@ -157,7 +158,7 @@ Backend* BackendManager::lend(GroupIndex group, uint32_t db, Client& client) {
     backend = make(group, db, lane);
   }
   Backend* lent = backend.get();
-  lent_.emplace(lent, Lent{std::move(backend), &client});
+  lent_.emplace(lent, Lent{std::move(backend), client});
   return lent;
 }
 
@@ -189,17 +190,28 @@ Backend* BackendManager::counterpart(const Backend& backend) {
   return nullptr;
 }
 
-void BackendManager::for_each_lent(const std::function<void(Backend&, Client&)>& visit) {
+GroupIndex BackendManager::index_of(const GroupConfig& group) const noexcept {
+  for (size_t i = 0; i < groups_.size(); ++i) {
+    const GroupConfig& other = groups_[i];
+    if (other.name == group.name && other.server == group.server && other.user == group.user &&
+        other.password == group.password) {
+      return static_cast<GroupIndex>(i);
+    }
+  }
+  return kNoGroup;
+}
+
+void BackendManager::for_each_lent(const std::function<void(Backend&, Client*)>& visit) {
   std::vector<std::pair<Backend*, Client*>> all;
   for (const auto& [backend, lent] : lent_) all.emplace_back(lent.backend.get(), lent.client);
   for (const auto& [backend, client] : all) {
-    if (lent_.contains(backend)) visit(*backend, *client);
+    if (lent_.contains(backend)) visit(*backend, client);
   }
 }
 
 void BackendManager::check_timeouts() {
   for_each([](Backend& backend) { backend.check_timeouts(); });
-  for_each_lent([](Backend& backend, Client&) { backend.check_timeouts(); });
+  for_each_lent([](Backend& backend, Client*) { backend.check_timeouts(); });
   for (size_t i = 0; i < returned_.size(); ++i) returned_[i]->check_timeouts();
   // By index: what it leads to may retire others.
   for (size_t i = 0; i < retired_.size(); ++i) retired_[i]->check_timeouts();
@@ -216,7 +228,7 @@ void BackendManager::check_timeouts() {
 
 void BackendManager::shut() {
   for_each([](Backend& backend) { backend.shut(); });
-  for_each_lent([](Backend& backend, Client&) { backend.shut(); });
+  for_each_lent([](Backend& backend, Client*) { backend.shut(); });
   for (auto& backend : returned_) backend->shut();
   for (size_t i = 0; i < retired_.size(); ++i) retired_[i]->shut();
 }

@@ -49,16 +49,19 @@ class BackendManager {
   void retire_lane(Lane lane);
 
   // A connection for one client alone, as WATCH and BLPOP need it; null if there are
-  // backend.dedicated_max. It is the manager's, and `client` its user until it is
+  // backend.dedicated_max. It is the manager's, and `client` (null: nobody's, the proxy's own) its
+  // user until it is
   //   returned:  nothing of the client is left on it, the next one may have it,
   //   given up:  it is closed, and whatever it still had to do at the server is stopped.
-  Backend* lend(GroupIndex group, uint32_t db, Client& client);
+  Backend* lend(GroupIndex group, uint32_t db, Client* client);
   void take_back(Backend* backend);
   void give_up(Backend* backend);
   // The backend of the new topology with the same server, or null.
   Backend* counterpart(const Backend& backend);
+  // The group of the present topology with the same name, server and credentials, or kNoGroup.
+  GroupIndex index_of(const GroupConfig& group) const noexcept;
   // Calls `visit` with each lent connection and its client. It may give the connection up.
-  void for_each_lent(const std::function<void(Backend&, Client&)>& visit);
+  void for_each_lent(const std::function<void(Backend&, Client*)>& visit);
 
   // Several times a second.
   void check_timeouts();

@@ -6,11 +6,13 @@
 #include <cstring>
 #include <new>
 #include <sys/socket.h>
+#include <utility>
 
 #include "common/log.h"
 #include "common/resp.h"
 #include "proxy/credentials.h"
 #include "proxy/socket_options.h"
+#include "proxy/subscriptions.h"
 #include "proxy/tracking.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
@@ -155,7 +157,7 @@ void Client::process(std::string_view bytes, RequestProgress progress) {
     if (must_pause()) {
       paused_ = true;
       // Who waits at a server is read from all the same, up to a bound, so that its end is noticed.
-      if (wait == nullptr || bytes.size() > kWaitingInputMax) set_reading(false);
+      if (!is_waiting() || bytes.size() > kWaitingInputMax) set_reading(false);
       break;
     }
     limits.authenticated = session.authenticated;
@@ -176,7 +178,7 @@ void Client::process(std::string_view bytes, RequestProgress progress) {
     if (status == RequestParser::Status::kRequest) {
       if (!worker_.dispatch(*this, parser, bytes.substr(0, size))) {
         deferred_ = paused_ = true;
-        set_reading(false);
+        if (!is_waiting() || bytes.size() > kWaitingInputMax) set_reading(false);
         break;
       }
       if (!is_open()) return;
@@ -249,6 +251,11 @@ void Client::release() {
   settle();
 }
 
+void Client::end_pause() {
+  if (!std::exchange(paused_by_command_, false)) return;
+  release();
+}
+
 const std::string& Client::peer() {
   std::string& peer = edit_names().peer;
   if (peer.empty()) peer = peer_name(fd());
@@ -268,7 +275,10 @@ void Client::resume() {
 // ---- Replies ------------------------------------------------------------------------------------
 
 void Client::reply(std::string_view resp) {
-  if (session.replies != Session::Replies::kOn) return;
+  if (session.replies == Session::Replies::kOn) reply_always(resp);
+}
+
+void Client::reply_always(std::string_view resp) {
   if (queue_.empty()) {
     output(resp);
     return;
@@ -356,6 +366,36 @@ Task* Client::last_answered(const Backend* source) const noexcept {
   return last;
 }
 
+bool Client::push(std::string_view message) {
+  if (closing_) return true;
+  if (has_too_much_output()) return false;
+  const bool is_resp3 = session.protocol >= 3;
+  const std::string_view type = is_resp3 ? ">" : message.substr(0, 1);
+  const std::string_view rest = message.substr(1);
+  if (queue_.empty() || !queue_.front()->streaming) {
+    if (is_resp3) output(type);
+    output(is_resp3 ? rest : message);
+    return true;
+  }
+  // In the middle of a large reply: behind that, and before the next one.
+  Task* task = queue_.front()->next_of_client;
+  if (task == nullptr || !task->is_push) {
+    task = worker_.tasks().take();
+    task->client = this;
+    task->command = nullptr;
+    task->done = task->is_push = true;
+    queue_.push_behind(queue_.front(), task);
+  }
+  task->reply.append(loop_.pool(), type);
+  task->reply.append(loop_.pool(), rest);
+  kept_bytes_ += message.size();
+  return true;
+}
+
+bool Client::only_subscribes() const noexcept {
+  return subscriptions != nullptr && session.protocol < 3 && subscriptions->total() > 0;
+}
+
 void Client::try_streaming(Task* task) {
   if (queue_.front() != task || has_too_much_output()) return;
   output(task->reply.view());
@@ -427,7 +467,7 @@ void Client::on_end(int error) {
 }
 
 void Client::close_after_replies() {
-  if (wait != nullptr) {
+  if (wait != nullptr || replica_wait != nullptr) {
     // As Redis: who has gone gets nothing any more, so nothing must be taken from a list for it.
     shut(Disconnect::kClient);
     return;
@@ -489,6 +529,7 @@ void Client::check_timeouts(uint32_t now_s) {
     return;
   }
   if (limits.client_idle_timeout.count() > 0 && is_idle() &&
+      (subscriptions == nullptr || subscriptions->total() == 0) &&
       (now_s - active_s_) * 1000ll > limits.client_idle_timeout.count()) {
     log_debug("client idle for too long: closed", "id", id_);
     shut(Disconnect::kIdle);
@@ -521,14 +562,19 @@ ProxyClient Client::inspect() const {
 std::string Client::describe() const {
   const Names& names = this->names();
   const uint32_t now_s = worker_.now_s();
+  const auto subscribed = [this](ChannelKind kind) {
+    return std::to_string(subscriptions == nullptr ? 0 : subscriptions->count(kind));
+  };
   std::string flags;
+  if (subscriptions != nullptr && subscriptions->total() > 0) flags += 'P';
   if (peer_name(fd()).starts_with("unix:")) flags += 'U';
-  if (wait != nullptr) flags += 'b';
+  if (wait != nullptr || replica_wait != nullptr) flags += 'b';
   if (closing_) flags += 'c';
   if (session.no_evict) flags += 'e';
   if (tracking != nullptr) flags += 't';
   if (tracking != nullptr && tracking->redirect_broken) flags += 'R';
   if (tracking != nullptr && tracking->broadcast) flags += 'B';
+  if (session.no_touch) flags += 'T';
   if (flags.empty()) flags = "N";
   std::string line = "id=" + std::to_string(id_);
   line += " addr=" + peer_name(fd());
@@ -539,7 +585,10 @@ std::string Client::describe() const {
   line += " idle=" + std::to_string(now_s - active_s_);
   line += " flags=" + flags;
   line += " db=" + std::to_string(session.db);
-  line += " sub=0 psub=0 ssub=0 multi=-1";
+  line += " sub=" + subscribed(ChannelKind::kChannel);
+  line += " psub=" + subscribed(ChannelKind::kPattern);
+  line += " ssub=" + subscribed(ChannelKind::kShard);
+  line += " multi=-1";
   line += " qbuf=" + std::to_string(input_ != nullptr ? input_->size : 0);
   line += " qbuf-free=" + std::to_string(input_ != nullptr ? input_->capacity - input_->size : 0);
   line += " argv-mem=0 multi-mem=0 rbs=0 rbp=0";

@@ -8,6 +8,7 @@
 #include "common/request_parser.h"
 #include "common/resp3.h"
 #include "proxy/lane.h"
+#include "proxy/router.h"
 #include "proxy/stats.h"
 #include "proxy/stream.h"
 #include "proxy/task.h"
@@ -16,6 +17,7 @@ namespace pikaproxy {
 
 class Backend;
 class Transaction;
+struct ClientSubscriptions;
 struct ClientTracking;
 class Worker;
 
@@ -41,6 +43,11 @@ class Client : public Stream {
   void reply(std::string_view resp);
   // The same with an error; `text` begins with its code.
   void reply_error(std::string_view text);
+  // The same for what CLIENT REPLY OFF does not concern.
+  void reply_always(std::string_view resp);
+  // A published message, as RESP2, which is no reply to anything. False, and it is not taken: the
+  // client has as much output as it may.
+  bool push(std::string_view message);
   // The request being handled will be answered by complete(). `request`: its first bytes, for
   // SLOWLOG.
   Task* add_task(const Command& command, std::string_view request);
@@ -71,6 +78,23 @@ class Client : public Stream {
   // Not read from between these: a held request has to go first.
   void hold() noexcept { held_ = true; }
   void release();
+  // The same until the end of a CLIENT PAUSE.
+  void hold_for_pause() noexcept { held_ = paused_by_command_ = true; }
+  void end_pause();
+
+  // For WAIT: to which groups of which topology this client has written. Groups 64 apart are not
+  // told apart, nor any after another topology came: then too many are asked, never too few.
+  void note_write(GroupIndex group, uint64_t epoch) noexcept {
+    if (written_epoch_ != epoch) {
+      if (written_ != 0) written_ = UINT64_MAX;
+      written_epoch_ = epoch;
+    }
+    written_ |= uint64_t{1} << group % 64;
+  }
+  bool has_written() const noexcept { return written_ != 0; }
+  bool may_have_written(GroupIndex group, uint64_t epoch) const noexcept {
+    return written_ != 0 && (epoch != written_epoch_ || (written_ >> group % 64 & 1) != 0);
+  }
 
   // Handles what was left unparsed when too much was in flight.
   void resume();
@@ -86,6 +110,9 @@ class Client : public Stream {
   bool has_no_request() const noexcept { return queue_.empty(); }
   // Nothing in flight, nothing to write.
   bool is_idle() const noexcept { return queue_.empty() && output_bytes() == 0; }
+
+  // The client does not take its output: closes now.
+  void shut_for_output();
 
   // Once a second: ends a client that has been idle for too long or does not take its replies.
   void check_timeouts(uint32_t now_s);
@@ -104,6 +131,7 @@ class Client : public Stream {
     bool authenticated = false;
     bool admin = false;
     bool no_evict = false;
+    bool no_touch = false;
     enum class Replies : uint8_t { kOn, kOff, kSkipNext, kSkipThis } replies = Replies::kOn;
   };
   Session session;
@@ -137,6 +165,9 @@ class Client : public Stream {
     bool broken = false;  // Its slot has moved, or the connection is lost: EXEC answers nil.
   };
   std::unique_ptr<Watch> watch;
+  // A WAIT, see dispatcher_wait.cc; who looks at servers for it must not keep it alive.
+  struct ReplicaWait;
+  std::shared_ptr<ReplicaWait> replica_wait;
   // A command that waits at the server (BLPOP), on a connection of the client's own.
   struct Wait {
     Backend* backend;
@@ -146,6 +177,11 @@ class Client : public Stream {
     bool recalled = false;  // Its slot moves: the server was told to end the wait.
   };
   std::unique_ptr<Wait> wait;
+
+  // What it subscribes to; null while it never has.
+  std::unique_ptr<ClientSubscriptions> subscriptions;
+  // It subscribes with RESP2, so messages are all it gets, and few requests are allowed.
+  bool only_subscribes() const noexcept;
 
   void note_command(const Command& command) noexcept { last_command_ = &command; }
   uint64_t id() const noexcept { return id_; }
@@ -175,11 +211,14 @@ class Client : public Stream {
   void keep_input(std::string_view bytes, size_t wanted, const RequestProgress& progress);
   void drop_input() noexcept;
   bool must_pause() const noexcept;
+  // It waits for something that may take long, and its end must be noticed meanwhile.
+  bool is_waiting() const noexcept {
+    return wait != nullptr || replica_wait != nullptr || paused_by_command_;
+  }
   // How many requests may be in flight, so that their replies are likely to fit.
   size_t window() const noexcept;
   void output(std::string_view bytes);
   bool has_too_much_output() const noexcept;
-  void shut_for_output();
   void settle();
   void finish_closing();
   void choose_lane() noexcept;
@@ -197,11 +236,14 @@ class Client : public Stream {
   uint32_t reply_bytes_ = 0;  // Of a usual reply: a moving average.
   uint32_t answered_ = 0;     // Tasks completed, up to a bound.
   const Command* last_command_ = nullptr;
+  uint64_t written_ = 0;  // A bit for each group, see note_write().
+  uint64_t written_epoch_ = 0;
   uint32_t created_s_ = 0;
-  uint32_t active_s_ = 0;  // Last request.
-  uint32_t sent_s_ = 0;    // Last time the socket took some output, or had none to take.
-  bool paused_ = false;    // Not read from until less is in flight.
-  bool held_ = false;      // Between hold() and release().
+  uint32_t active_s_ = 0;           // Last request.
+  uint32_t sent_s_ = 0;             // Last time the socket took some output, or had none to take.
+  bool paused_ = false;             // Not read from until less is in flight.
+  bool paused_by_command_ = false;  // By CLIENT PAUSE.
+  bool held_ = false;               // Between hold() and release().
   bool deferred_ = false;  // The request at hand is looked at again when all earlier ones are done.
   bool resuming_ = false;  // In the worker's list for resume().
   bool lingering_ = false;  // Before it closes, see close_lingering().

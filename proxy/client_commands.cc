@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -7,6 +8,7 @@
 #include "common/resp3.h"
 #include "proxy/client.h"
 #include "proxy/client_name.h"
+#include "proxy/credentials.h"
 #include "proxy/local_commands.h"
 #include "proxy/socket_options.h"
 #include "proxy/worker.h"
@@ -14,6 +16,8 @@
 
 namespace pikaproxy {
 namespace {
+
+constexpr int64_t kPauseMaxMs = INT64_MAX / 4000;
 
 void client_id(Client& client, const Command&, Arguments) {
   client.reply(resp::integer(static_cast<int64_t>(client.id())));
@@ -181,6 +185,8 @@ void kill(Client& client, const Command& command, Arguments args) {
     return;
   }
   const uint64_t self = client.id();
+  std::optional<std::string> unknown_user;
+  if (filter.user && !is_user(client.worker().config(), *filter.user)) unknown_user = filter.user;
   client.worker().manager().ask_workers(
       client, command,
       [filter, self](Worker& worker) {
@@ -196,12 +202,100 @@ void kill(Client& client, const Command& command, Arguments args) {
         });
         return std::to_string(killed);
       },
-      [old_form](const std::vector<std::string>& answers) {
+      [old_form, unknown_user](const std::vector<std::string>& answers) {
         int64_t killed = 0;
         for (const std::string& answer : answers) killed += std::stoll(answer);
+        // One that the configuration does not have any more may still be connected.
+        if (killed == 0 && unknown_user) {
+          return resp::error("ERR No such user '" + *unknown_user + "'");
+        }
         if (!old_form) return resp::integer(killed);
         return killed > 0 ? std::string(resp::kOk) : resp::error("ERR No such client");
       });
+}
+
+// Another number of arguments than Redis' subcommand takes.
+std::string wrong_subcommand(std::string_view name) {
+  return "ERR unknown subcommand or wrong number of arguments for '" + std::string(name) +
+         "'. Try CLIENT HELP.";
+}
+
+void unblock(Client& client, const Command& command, Arguments args) {
+  if (args.size() > 4) {
+    client.reply_error(wrong_subcommand(args[1]));
+    return;
+  }
+  const bool with_error = args.size() == 4 && equals_ignoring_case(args[3], "ERROR");
+  if (args.size() == 4 && !with_error && !equals_ignoring_case(args[3], "TIMEOUT")) {
+    client.reply_error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    return;
+  }
+  int64_t id = 0;
+  if (!parse_integer(args[2], id)) {
+    client.reply_error("ERR value is not an integer or out of range");
+    return;
+  }
+  client.worker().manager().ask_workers_later(
+      client, command,
+      [id, with_error](Worker& worker, const WorkerManager::Answer& answer) {
+        worker.for_each_client([&](Client& other) {
+          if (other.id() != static_cast<uint64_t>(id)) return;
+          worker.unblock(other, with_error, [answer](bool done) { answer(done ? "1" : ""); });
+        });
+      },
+      [](const std::vector<std::string>& answers) {
+        const bool done = std::any_of(answers.begin(), answers.end(),
+                                      [](const std::string& answer) { return !answer.empty(); });
+        return resp::integer(done);
+      });
+}
+
+void pause(Client& client, const Command& command, Arguments args) {
+  if (args.size() > 4) {
+    client.reply_error(wrong_subcommand(args[1]));
+    return;
+  }
+  const bool only_writes = args.size() == 4 && equals_ignoring_case(args[3], "WRITE");
+  if (args.size() == 4 && !only_writes && !equals_ignoring_case(args[3], "ALL")) {
+    client.reply_error("ERR CLIENT PAUSE mode must be WRITE or ALL");
+    return;
+  }
+  int64_t duration_ms = 0;
+  if (!parse_integer(args[2], duration_ms) || duration_ms > kPauseMaxMs) {
+    client.reply_error("ERR timeout is not an integer or out of range");
+    return;
+  }
+  if (duration_ms < 0) {
+    client.reply_error("ERR timeout is negative");
+    return;
+  }
+  client.worker().manager().ask_workers(
+      client, command,
+      [duration_ms, only_writes](Worker& worker) {
+        worker.pause(Milliseconds(duration_ms), only_writes);
+        return std::string();
+      },
+      [](const std::vector<std::string>&) { return std::string(resp::kOk); });
+}
+
+void unpause(Client& client, const Command& command, Arguments) {
+  client.worker().manager().ask_workers(
+      client, command,
+      [](Worker& worker) {
+        worker.unpause();
+        return std::string();
+      },
+      [](const std::vector<std::string>&) { return std::string(resp::kOk); });
+}
+
+void no_touch(Client& client, const Command&, Arguments args) {
+  const bool on = equals_ignoring_case(args[2], "ON");
+  if (!on && !equals_ignoring_case(args[2], "OFF")) {
+    client.reply_error("ERR syntax error");
+    return;
+  }
+  client.session.no_touch = on;
+  client.reply(resp::kOk);
 }
 
 void no_evict(Client& client, const Command&, Arguments args) {
@@ -248,6 +342,10 @@ void help(Client& client, const Command&, Arguments) {
                             "    The proxy's connections.",
                             "NO-EVICT ON|OFF",
                             "    Accepted and shown in CLIENT LIST.",
+                            "NO-TOUCH ON|OFF",
+                            "    Accepted and shown in CLIENT LIST. Servers do not learn of it.",
+                            "PAUSE <milliseconds> [WRITE|ALL]",
+                            "    Requests of all clients, or those that write, wait so long.",
                             "REPLY ON|OFF|SKIP",
                             "    Whether this connection gets replies.",
                             "SETINFO LIB-NAME|LIB-VER <value>",
@@ -258,14 +356,19 @@ void help(Client& client, const Command&, Arguments) {
                             " [OPTOUT] [NOLOOP]",
                             "    Whether this connection is told of changes of keys it has read.",
                             "TRACKINGINFO",
-                            "    What TRACKING is set to."}));
+                            "    What TRACKING is set to.",
+                            "UNBLOCK <id> [TIMEOUT|ERROR]",
+                            "    End the wait (BLPOP, WAIT ...) of that connection.",
+                            "UNPAUSE",
+                            "    End a CLIENT PAUSE."}));
 }
 
 constexpr LocalEntry kEntries[] = {
     {"client|id", client_id},     {"client|setname", set_name},  {"client|getname", get_name},
     {"client|setinfo", set_info}, {"client|info", info},         {"client|list", list},
     {"client|kill", kill},        {"client|no-evict", no_evict}, {"client|reply", reply_mode},
-    {"client|help", help},
+    {"client|help", help},        {"client|unblock", unblock},   {"client|pause", pause},
+    {"client|unpause", unpause},  {"client|no-touch", no_touch},
 };
 
 }  // namespace

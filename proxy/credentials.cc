@@ -1,5 +1,7 @@
 #include "proxy/credentials.h"
 
+#include <algorithm>
+
 namespace pikaproxy {
 namespace {
 
@@ -16,6 +18,12 @@ bool equal_in_constant_time(std::string_view given, std::string_view expected) n
 
 bool needs_credentials(const Config& config) noexcept {
   return !config.auth.password.empty() || !config.users.empty();
+}
+
+bool is_user(const Config& config, std::string_view name) noexcept {
+  return name == "default" ||
+         std::any_of(config.users.begin(), config.users.end(),
+                     [&](const UserConfig& user) { return user.name == name; });
 }
 
 std::optional<Identity> check_credentials(const Config& config, std::string_view user,

@@ -6,7 +6,9 @@
 #include "common/resp.h"
 #include "common/slot.h"
 #include "proxy/local_commands.h"
+#include "proxy/placement.h"
 #include "proxy/reply_lift.h"
+#include "proxy/request_texts.h"
 #include "proxy/script_cache.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
@@ -15,14 +17,9 @@
 namespace pikaproxy {
 namespace {
 
-constexpr std::string_view kCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
 constexpr size_t kGatheringsKept = 256;
 // Buffers that grew beyond this are not kept.
 constexpr size_t kKeptBytes = 64 * 1024;
-// Redis cuts what it repeats of an unknown command at these.
-constexpr size_t kEchoedNameMax = 128;
-constexpr size_t kEchoedArgsMax = 128;
-
 size_t decimal_digits(size_t value) {
   size_t digits = 1;
   while (value >= 10) {
@@ -38,22 +35,10 @@ std::string_view encoded_argument(std::string_view arg) {
   return {arg.data() - header, header + arg.size() + 2};
 }
 
-std::string wrong_arity(const Command& command) {
-  return "ERR wrong number of arguments for '" + std::string(command.name) + "' command";
-}
-
-std::string unknown_command(Arguments args) {
-  std::string text = "ERR unknown command '" + std::string(args[0].substr(0, kEchoedNameMax)) +
-                     "', with args beginning with: ";
-  size_t echoed = 0;
-  for (size_t i = 1; i < args.size() && echoed < kEchoedArgsMax; ++i) {
-    const std::string_view part = args[i].substr(0, kEchoedArgsMax - echoed);
-    text += '\'';
-    text += part;
-    text += "' ";
-    echoed += part.size() + 3;
-  }
-  return text;
+// What a client that subscribes may send with RESP2.
+bool is_for_subscribers(const Command& command) {
+  return command.action == CommandAction::kSubscribe || command.name.ends_with("unsubscribe") ||
+         command.name == "ping" || command.name == "quit" || command.name == "reset";
 }
 
 }  // namespace
@@ -90,7 +75,8 @@ bool Dispatcher::changes_lane(const Client& client, const Command& command, Argu
 bool Dispatcher::must_be_alone(const Client& client, const Command& command, Arguments args) const {
   if (changes_lane(client, command, args)) return true;
   if (client.transaction != nullptr) return client.watch != nullptr && command.name == "exec";
-  return command.action == CommandAction::kBlock || command.name == "watch" ||
+  return command.action == CommandAction::kBlock || command.action == CommandAction::kWait ||
+         command.action == CommandAction::kSubscribe || command.name == "watch" ||
          has_block_option(command, args);
 }
 
@@ -110,8 +96,7 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
   if (!command->subcommands.empty() && args.size() >= 2) {
     const Command* subcommand = find_subcommand(*command, args[1]);
     if (subcommand == nullptr) {
-      reject(client, "ERR unknown subcommand '" + std::string(args[1].substr(0, kEchoedNameMax)) +
-                         "'. Try " + to_upper(command->name) + " HELP.");
+      reject(client, unknown_subcommand(*command, args[1]));
       return true;
     }
     command = subcommand;
@@ -125,14 +110,22 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     return true;
   }
   if (command->proxy_admin && !client.session.admin) {
-    reject(client, "NOPERM User " + client.names().user + " has no permissions to run the '" +
-                       std::string(command->name) + "' command");
+    reject(client, not_permitted(*command, client.names().user));
     return true;
   }
-  // HELLO and CLIENT have kFlagNoscript.
-  const bool is_plain = client.transaction == nullptr &&
-                        (command->flags & (kFlagBlocking | kFlagNoscript)) == 0 &&
-                        command->action != CommandAction::kTransaction;
+  if (worker_.is_paused() && must_pause(client, *command)) {
+    client.hold_for_pause();
+    return false;
+  }
+  const bool is_plain = client.transaction == nullptr && client.subscriptions == nullptr &&
+                        (command->flags & (kFlagBlocking | kFlagPubsub)) == 0 &&
+                        command->action < CommandAction::kTransaction;
+  if (!is_plain && client.only_subscribes() && !is_for_subscribers(*command)) {
+    reject(client, "ERR Can't execute '" + std::string(command->name) +
+                       "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+                       "allowed in this context");
+    return true;
+  }
   if (!is_plain && !client.has_no_request() && must_be_alone(client, *command, args)) return false;
   client.note_command(*command);
   if (parser.is_inline()) {
@@ -269,6 +262,15 @@ void Dispatcher::act(Request& request) {
     case CommandAction::kTracking:
       tracking(request);
       break;
+    case CommandAction::kWait:
+      wait_for_replicas(request);
+      break;
+    case CommandAction::kSubscribe:
+      subscribe(request);
+      break;
+    case CommandAction::kPublish:
+      publish(request);
+      break;
     case CommandAction::kRefuse:
       refuse(request, "ERR " + std::string(request.command.refusal));
       break;
@@ -288,6 +290,22 @@ void Dispatcher::shrink() {
 void Dispatcher::count_slot(Place place) noexcept {
   // A server on the ring is a unit, too; what is counted for it then is read by nobody.
   worker_.stats().slots[place.unit % kSlotCount].add();
+}
+
+bool Dispatcher::must_pause(const Client& client, const Command& command) const noexcept {
+  // Whoever may end the pause must be able to, and to log in for that.
+  const bool is_administration = command.action == CommandAction::kLocal &&
+                                 (command.proxy_admin || (command.flags & kFlagNoAuth) != 0);
+  if (is_administration) return false;
+  if (!worker_.is_pause_for_writes()) return true;
+  if ((command.flags & (kFlagWrite | kFlagMayReplicate)) != 0) return true;
+  return command.name == "exec" && client.transaction != nullptr && client.transaction->writes();
+}
+
+void Dispatcher::note_write(Client& client, const Command& command, GroupIndex group) noexcept {
+  if ((command.flags & (kFlagWrite | kFlagMayReplicate)) != 0) {
+    client.note_write(group, worker_.topology().epoch);
+  }
 }
 
 // ---- To one group -------------------------------------------------------------------------------
@@ -313,69 +331,25 @@ void Dispatcher::forward(Request& request) {
 }
 
 bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
-  if (request.command.key_step == 2 && request.args.size() % 2 == 0) {
-    refuse(request, wrong_arity(request.command));  // MSETNX with a key without a value.
+  Placement placement;
+  const std::string error =
+      place_request(worker_.topology(), request.command, request.args, positions_, placement);
+  if (placement.has_keys) count_slot(placement.place);
+  if (!error.empty()) {
+    if (error == kCrossSlot) worker_.stats().crossslot.add();
+    refuse(request, error);
     return false;
   }
-  std::string_view error;
-  if (!find_keys(request.command, request.args, positions_, error)) {
-    refuse(request, "ERR " + std::string(error));
-    return false;
-  }
-  const Topology& topology = worker_.topology();
-  if (positions_.empty()) {
-    // A script or function without keys: any server can run it, but always the same one does.
-    if (topology.serving_groups.empty()) {
-      refuse(request, "CLUSTERDOWN no slot is assigned");
-      return false;
-    }
-    group = topology.serving_groups.front();
-    return true;
-  }
-  const Place place = topology.router->place(request.args[positions_[0]]);
-  count_slot(place);
-  for (size_t i = 1; i < positions_.size(); ++i) {
-    if (topology.router->place(request.args[positions_[i]]).unit != place.unit) {
-      worker_.stats().crossslot.add();
-      refuse(request, kCrossSlot);
-      return false;
-    }
-  }
-  bool has_patterns = false;
-  if (request.command.name.starts_with("sort") &&
-      !is_sort_pattern_local(request, place, has_patterns)) {
-    return false;
-  }
-  if (!place.open && !admit(request, has_patterns)) return false;
-  group = place.group;
-  return true;
-}
-
-bool Dispatcher::is_sort_pattern_local(Request& request, Place place, bool& has_patterns) {
-  // Keys made from a pattern lie in the request's slot only if the pattern has that slot's hash tag
-  // and the "*" stands outside of it. Source: Redis sort.c (patternHashSlot) and its error texts.
-  for (size_t i = 2; i + 1 < request.args.size(); ++i) {
-    const bool is_by = equals_ignoring_case(request.args[i], "BY");
-    if (!is_by && !equals_ignoring_case(request.args[i], "GET")) continue;
-    const std::string_view pattern = request.args[++i];
-    if (pattern.find('*') == std::string_view::npos) continue;
-    const std::string_view tag = hash_part(pattern);
-    const bool local = tag.size() != pattern.size() && tag.find('*') == std::string_view::npos &&
-                       worker_.topology().router->place(pattern).unit == place.unit;
-    has_patterns = true;
-    if (local) continue;
-    refuse(request, std::string("ERR ") + (is_by ? "BY" : "GET") +
-                        " option of SORT denied in cluster mode when keys formed by the pattern "
-                        "may be in different"
-                        " slots.");
-    return false;
-  }
+  if (!placement.place.open && !admit(request, placement.has_patterns)) return false;
+  group = placement.place.group;
   return true;
 }
 
 void Dispatcher::forward_to(Request& request, GroupIndex group) {
   Backend& backend = worker_.backends().get(group, request.db, request.client.session.lane);
+  if (!is_fit_for(backend, request)) return;
   Task* task = task_of(request);
+  note_write(request.client, request.command, group);
   if (!backend.accept(task, request.raw.size())) return;
   if (request.held != nullptr) {
     send_held(backend, *request.held);
@@ -398,7 +372,7 @@ void Dispatcher::forward_to_any(Request& request) {
     }
   }
   if (topology.serving_groups.empty()) {
-    refuse(request, "CLUSTERDOWN no slot is assigned");
+    refuse(request, kNoSlotServed);
   } else {
     forward_to(request, topology.serving_groups.front());
   }
@@ -438,6 +412,22 @@ Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size
   ++gathering.outstanding;
   backend = &worker_.backends().get(group, gathering.db, gathering.lane);
   return backend->accept(part, size) ? part : nullptr;
+}
+
+void Dispatcher::ask(Backend& backend, std::string_view request,
+                     std::function<void(std::string_view)> answer) {
+  auto gathering = std::make_unique<Gathering>();
+  gathering->kind = Gathering::Kind::kOwn;
+  gathering->answer = std::move(answer);
+  gathering->outstanding = 1;
+  Task* part = worker_.tasks().take();
+  part->gathering = gathering.get();
+  part->command = find_command("info");  // Not counted, as no part is.
+  part->started = worker_.loop().now();
+  part->prefix_size = 0;
+  gathering->parts.push_back(part);
+  gathering.release();  // Owned by itself until gathered().
+  if (backend.accept(part, request.size())) backend.write(request);
 }
 
 void Dispatcher::send_part(Gathering& gathering, GroupIndex group, std::string_view request) {
@@ -495,6 +485,16 @@ void Dispatcher::gathered(Gathering& gathering) {
     case Gathering::Kind::kTracking:
       gathered_tracking(gathering);
       return;
+    case Gathering::Kind::kOwn: {
+      const std::unique_ptr<Gathering> owned(&gathering);
+      Task* part = gathering.parts.front();
+      gathering.answer(part->reply.view());
+      worker_.free(part);
+      return;
+    }
+    case Gathering::Kind::kPublish:
+      gathered_publish(gathering);
+      return;
     default:
       if (gathering.is_flush && flush_again(gathering)) return;
       scratch_.clear();
@@ -543,10 +543,16 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
     }
     ++shares_[share].keys;
   }
+  for (const Share& share : shares_) {
+    if (!is_fit_for(worker_.backends().get(share.group, request.db, request.client.session.lane),
+                    request))
+      return;
+  }
   Gathering& gathering = start_gathering(request, kind);
   hold(gathering);
   const std::string_view name = encoded_argument(request.args[0]);
   for (Share& share : shares_) {
+    note_write(request.client, request.command, share.group);
     share.part = add_part(gathering, share.group, request.raw.size(), share.backend);
     if (share.part == nullptr) {
       share.backend = nullptr;
@@ -579,15 +585,22 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
 void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
   const Topology& topology = worker_.topology();
   if (topology.serving_groups.empty()) {
-    refuse(request, "CLUSTERDOWN no slot is assigned");
+    refuse(request, kNoSlotServed);
     return;
   }
   // A flush that is sent while a slot is locked may have to follow the slot to its new group.
   const bool is_flush = request.command.name.starts_with("flush");
   const bool was_moving = !topology.leaving_groups.empty();
   if (topology.serving_groups.size() == 1 && !(is_flush && was_moving)) {
-    forward_to(request, topology.serving_groups.front());
-    return;
+    const GroupIndex group = topology.serving_groups.front();
+    // KEYS of a Pika shows what is not the users'.
+    const bool is_looked_at =
+        kind == Gathering::Kind::kConcat &&
+        worker_.backends().get(group, request.db, request.client.session.lane).may_be_careless();
+    if (!is_looked_at) {
+      forward_to(request, group);
+      return;
+    }
   }
   Gathering& gathering = start_gathering(request, kind);
   if (is_flush) {
@@ -596,7 +609,10 @@ void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
     gathering.request = request.raw;
   }
   hold(gathering);
-  for (const GroupIndex group : topology.serving_groups) send_part(gathering, group, request.raw);
+  for (const GroupIndex group : topology.serving_groups) {
+    note_write(request.client, request.command, group);
+    send_part(gathering, group, request.raw);
+  }
   release(gathering);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "common/command_table.h"
 #include "common/request_parser.h"
+#include "proxy/backend.h"
 #include "proxy/client.h"
 #include "proxy/gathering.h"
 #include "proxy/router.h"
@@ -16,19 +18,22 @@
 
 namespace pikaproxy {
 
-class Backend;
 class Worker;
+struct GroupConfig;
 
 // Decides what becomes of a request: checks it as Redis would, then answers it, forwards it to the
 // group its keys live in, or splits it over groups. One per worker, its thread only.
 //
 //   dispatcher.cc           checks, one group, several groups
+//   dispatcher_careless.cc  what must not be sent to Pika
 //   dispatcher_gate.cc      requests whose slot is not open: held, and sent later
 //   dispatcher_scan.cc      SCAN, RANDOMKEY
 //   dispatcher_scripts.cc   EVAL and the like
 //   dispatcher_transactions.cc   MULTI, EXEC, WATCH
 //   dispatcher_tracking.cc  CLIENT TRACKING
-//   dispatcher_blocking.cc  BLPOP and the like
+//   dispatcher_blocking.cc  BLPOP and the like, CLIENT UNBLOCK
+//   dispatcher_wait.cc      WAIT
+//   dispatcher_pubsub.cc    SUBSCRIBE, PUBLISH and the like
 class Dispatcher : private SlotGate::Host {
  public:
   explicit Dispatcher(Worker& worker);
@@ -50,6 +55,14 @@ class Dispatcher : private SlotGate::Host {
   void topology_changed();
   // The client's own connections to servers are not needed any more.
   void drop_connections(Client& client);
+
+  // Has a server answer a request of the proxy's own, as RESP. `answer` gets the whole reply, also
+  // where that is an error of ours; maybe within this call.
+  void ask(Backend& backend, std::string_view request,
+           std::function<void(std::string_view reply)> answer);
+  // Ends the client's wait (BLPOP, WAIT) as its time-out would, or with an error. `done`: whether
+  // it was waiting; maybe within this call.
+  void unblock(Client& client, bool with_error, std::function<void(bool)> done);
 
   // Requests that wait for their slot.
   SlotGate& gate() noexcept { return gate_; }
@@ -90,6 +103,14 @@ class Dispatcher : private SlotGate::Host {
   void forward(Request& request);
   void forward_to(Request& request, GroupIndex group);
   void forward_to_any(Request& request);
+  // False: it was refused, since this server would break its protocol over it.
+  bool is_fit_for(Backend& backend, Request& request) {
+    return !backend.may_be_careless() || is_fit_for_careless(backend, request);
+  }
+  bool is_fit_for_careless(Backend& backend, Request& request);
+  bool is_block_fit_for_careless(Backend& backend, Request& request);
+  // For one that needs a careful server: false if it was refused.
+  bool is_need_met(Backend& backend, Request& request);
   void split(Request& request, Gathering::Kind kind, size_t args_per_key);
   void fan_out(Request& request, Gathering::Kind kind);
   void scan(Request& request);
@@ -118,6 +139,21 @@ class Dispatcher : private SlotGate::Host {
   void note_reads(Request& request, Task* task);
   // CLIENT CACHING concerns one request, or one transaction.
   static void end_caching(Client& client);
+  void wait_for_replicas(Request& request);
+  void ask_masters(const std::shared_ptr<Client::ReplicaWait>& wait);
+  void master_answered(const std::shared_ptr<Client::ReplicaWait>& wait, size_t number,
+                       std::string_view reply);
+  void nudge(const GroupConfig& server);
+  // `reply`: how many there are if empty.
+  void end_replica_wait(Client::ReplicaWait& wait, std::string_view reply = {});
+
+  // Whether a CLIENT PAUSE concerns it.
+  bool must_pause(const Client& client, const Command& command) const noexcept;
+  // For WAIT: the client writes to that group, if that command writes.
+  void note_write(Client& client, const Command& command, GroupIndex group) noexcept;
+  void subscribe(Request& request);
+  void publish(Request& request);
+  void gathered_publish(Gathering& gathering);
 
   void block(Request& request);
   // True: it goes on waiting, elsewhere.
@@ -129,8 +165,6 @@ class Dispatcher : private SlotGate::Host {
 
   // Where all of the request's keys live; false if the request was answered with an error.
   bool place_keys(Request& request, GroupIndex& group);
-  // `has_patterns`: it reads keys that are made from a pattern.
-  bool is_sort_pattern_local(Request& request, Place place, bool& has_patterns);
 
   // Whether a request may go, of whose keys (`positions_`) one at least lies in a slot that is not
   // open. If not it was held or refused. `whole_slot`: it touches keys that it does not name.

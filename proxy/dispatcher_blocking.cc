@@ -52,6 +52,19 @@ std::string write_timeout(Ticks left, bool is_milliseconds) {
   return text;
 }
 
+constexpr std::string_view kUnblocked = "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
+
+// Has the server end the wait on that connection.
+std::string unblock_request(const Backend& backend, std::string_view how = "TIMEOUT") {
+  std::string request;
+  resp::append_array(request, 4);
+  resp::append_bulk(request, "CLIENT");
+  resp::append_bulk(request, "UNBLOCK");
+  resp::append_bulk(request, backend.client_id());
+  resp::append_bulk(request, how);
+  return request;
+}
+
 bool is_null(std::string_view reply) {
   return reply == resp::kNullArray || reply == resp::kNull || reply == resp::null(RespVersion::k3);
 }
@@ -71,13 +84,12 @@ void Dispatcher::block(Request& request) {
   // dies of a BLPOP of a key with another type.
   if (const Backend& shared = worker_.backends().main(group); shared.lacks_client_id()) {
     request.holds_client = false;
-    refuse(request, "ERR " + shared.label() +
-                        " does not know CLIENT ID, so nothing can wait there; poll instead");
+    refuse(request, "ERR " + shared.lacks(Backend::Need::kClientId));
     return;
   }
   Client& client = request.client;
   Task* task = task_of(request);
-  Backend* backend = worker_.backends().lend(group, request.db, client);
+  Backend* backend = worker_.backends().lend(group, request.db, &client);
   if (backend == nullptr) {
     worker_.fail(task, too_many_connections());
     return;
@@ -95,6 +107,8 @@ void Dispatcher::block(Request& request) {
   client.wait->request = request.raw;
   client.wait->db = request.db;
   client.wait->recalled = false;
+  if (!backend->is_ready()) backend->need(Backend::Need::kClientId);
+  note_write(client, request.command, group);
   if (!backend->accept(task, request.raw.size())) return;
   backend->write(client.wait->request);
 }
@@ -143,7 +157,9 @@ bool Dispatcher::wait_again(Client& client, Task* task, const Client::Wait& wait
 }
 
 void Dispatcher::topology_changed() {
-  worker_.backends().for_each_lent([this](Backend& backend, Client& client) {
+  worker_.backends().for_each_lent([this](Backend& backend, Client* user) {
+    if (user == nullptr) return;
+    Client& client = *user;
     const auto stays = [&](std::string_view key) {
       const Place place = worker_.topology().router->place(key);
       return place.open && backend.serves(worker_.topology().groups[place.group]);
@@ -172,19 +188,30 @@ void Dispatcher::recall(Client& client, Backend& backend) {
     backend.give_up();
     return;
   }
-  std::string unblock;
-  resp::append_array(unblock, 3);
-  resp::append_bulk(unblock, "CLIENT");
-  resp::append_bulk(unblock, "UNBLOCK");
-  resp::append_bulk(unblock, backend.client_id());
-  Task* task = worker_.tasks().take();
-  task->command = find_subcommand(*find_command("client"), "unblock");
-  task->started = worker_.loop().now();
-  task->prefix_size = 0;
-  if (control->accept(task, unblock.size())) control->write(unblock);
+  // Its answer does not matter: that of the wait itself tells what has happened.
+  ask(*control, unblock_request(backend), [](std::string_view) {});
+}
+
+void Dispatcher::unblock(Client& client, bool with_error, std::function<void(bool)> done) {
+  if (client.replica_wait != nullptr) {
+    end_replica_wait(*client.replica_wait, with_error ? kUnblocked : std::string_view());
+    done(true);
+    return;
+  }
+  // One that is on its way to another server is not waiting at this moment.
+  Backend* control = client.wait == nullptr || client.wait->recalled
+                         ? nullptr
+                         : worker_.backends().counterpart(*client.wait->backend);
+  if (control == nullptr || client.wait->backend->client_id().empty()) {
+    done(false);
+    return;
+  }
+  ask(*control, unblock_request(*client.wait->backend, with_error ? "ERROR" : "TIMEOUT"),
+      [done = std::move(done)](std::string_view reply) { done(reply == ":1\r\n"); });
 }
 
 void Dispatcher::drop_connections(Client& client) {
+  if (client.replica_wait != nullptr) end_replica_wait(*client.replica_wait);
   if (client.wait != nullptr) {
     Backend* backend = client.wait->backend;
     client.wait.reset();

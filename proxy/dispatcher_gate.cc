@@ -7,6 +7,7 @@
 
 #include "proxy/dispatcher.h"
 #include "proxy/mailbox.h"
+#include "proxy/request_texts.h"
 #include "proxy/worker.h"
 #include "proxy/worker_manager.h"
 
@@ -25,7 +26,7 @@ bool Dispatcher::admit(Request& request, bool whole_slot) {
   for (const uint32_t position : positions_) {
     const Place place = router.place(request.args[position]);
     if (place.group != kNoGroup) continue;
-    refuse(request, "CLUSTERDOWN slot " + std::to_string(place.unit) + " is not assigned");
+    refuse(request, slot_not_assigned(place.unit));
     return false;
   }
   if (request.held != nullptr) return true;
@@ -54,6 +55,7 @@ void Dispatcher::hold_request(Request& request, bool whole_slot) {
   held->db = request.db;
   held->since = worker_.loop().now();
   held->whole_slot = whole_slot;
+  held->names_channel = request.command.action == CommandAction::kPublish;
   held->size = request.raw.size();
   held->data = request.client.take_request_memory(request.raw, held->capacity);
   if (held->data == nullptr) {

@@ -6,6 +6,7 @@
 #include "common/reply_framer.h"
 #include "common/resp3.h"
 #include "proxy/dispatcher.h"
+#include "proxy/request_texts.h"
 #include "proxy/worker.h"
 
 namespace pikaproxy {
@@ -31,7 +32,7 @@ void Dispatcher::scan(Request& request) {
     return;
   }
   if (topology.serving_groups.empty()) {
-    refuse(request, "CLUSTERDOWN no slot is assigned");
+    refuse(request, kNoSlotServed);
     return;
   }
   // Cursor 0 is the first group's, whichever that is; a group that serves nothing any more is
@@ -75,7 +76,13 @@ void Dispatcher::gathered_scan(Gathering& gathering) {
       scratch_.clear();
       resp::append_array(scratch_, 2);
       resp::append_bulk(scratch_, std::to_string(cursor));
-      scratch_ += keys;
+      if (gathering.parts.front()->from_careless) {
+        std::string user_keys;
+        resp::append_array(scratch_, std::max<int64_t>(append_user_keys(keys, user_keys), 0));
+        scratch_ += user_keys;
+      } else {
+        scratch_ += keys;
+      }
       finish(gathering, scratch_);
       return;
     }
@@ -88,7 +95,7 @@ void Dispatcher::gathered_scan(Gathering& gathering) {
 void Dispatcher::random_key(Request& request) {
   const Topology& topology = worker_.topology();
   if (topology.serving_groups.empty()) {
-    refuse(request, "CLUSTERDOWN no slot is assigned");
+    refuse(request, kNoSlotServed);
     return;
   }
   Gathering& gathering = start_gathering(request, Gathering::Kind::kRandomKey);

@@ -39,9 +39,11 @@ void Dispatcher::eval(Request& request) {
     return;
   }
   Backend& backend = worker_.backends().get(group, request.db, request.client.session.lane);
+  if (!is_fit_for(backend, request)) return;
   Gathering& gathering = start_gathering(request, Gathering::Kind::kEvalsha);
   gathering.group = group;
   gathering.request = request.raw;
+  note_write(request.client, request.command, group);
   hold(gathering);
   load_script_first(backend, sha);
   send_part(gathering, group, request.raw);

@@ -9,7 +9,9 @@
 #include "common/reply_framer.h"
 #include "common/resp3.h"
 #include "proxy/dispatcher.h"
+#include "proxy/placement.h"
 #include "proxy/reply_lift.h"
+#include "proxy/request_texts.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
 
@@ -63,11 +65,12 @@ bool Dispatcher::find_transaction_keys(Request& request) {
   Client& client = request.client;
   std::string_view error;
   if (request.command.key_step == 2 && request.args.size() % 2 == 0) {
-    client.reply_error("ERR wrong number of arguments for '" + std::string(request.command.name) +
-                       "' command");
+    client.reply_error(wrong_arity(request.command));
     return false;
   }
-  if (!find_keys(request.command, request.args, positions_, error)) {
+  if (request.command.action == CommandAction::kPublish) {
+    positions_.assign(1, 1);  // It goes where the channel is subscribed to.
+  } else if (!find_keys(request.command, request.args, positions_, error)) {
     client.reply_error("ERR " + std::string(error));
     return false;
   }
@@ -82,12 +85,14 @@ bool Dispatcher::find_transaction_keys(Request& request) {
   for (const uint32_t position : positions_) {
     if (router.place(request.args[position]).unit == place.unit) continue;
     worker_.stats().crossslot.add();
-    client.reply_error("CROSSSLOT Keys in request don't hash to the same slot");
+    client.reply_error(kCrossSlot);
     return false;
   }
+  if (!request.command.name.starts_with("sort")) return true;
   bool has_patterns = false;
-  return !request.command.name.starts_with("sort") ||
-         is_sort_pattern_local(request, place, has_patterns);
+  const std::string pattern_error = check_sort_patterns(router, request.args, place, has_patterns);
+  if (!pattern_error.empty()) client.reply_error(pattern_error);
+  return pattern_error.empty();
 }
 
 bool Dispatcher::queue(Request& request) {
@@ -96,7 +101,8 @@ bool Dispatcher::queue(Request& request) {
   Transaction& transaction = *client.transaction;
   const CommandAction action = request.command.action;
   const bool by_key = action == kForward || action == kSplitMget || action == kSplitMset ||
-                      action == kSplitSum || action == kEval || action == kBlock;
+                      action == kSplitSum || action == kEval || action == kBlock ||
+                      action == kPublish;
   if ((request.command.flags & kFlagNoMulti) != 0) {
     client.reply_error("ERR Command not allowed inside a transaction");
   } else if (action == kRefuse) {
@@ -104,6 +110,9 @@ bool Dispatcher::queue(Request& request) {
   } else if (!can_be_queued(request.command)) {
     client.reply_error("ERR '" + std::string(request.command.name) +
                        "' is answered by the proxy and cannot be part of a transaction");
+  } else if (action == kSubscribe) {
+    client.reply_error("ERR '" + std::string(request.command.name) +
+                       "' answers when the servers have, and cannot be part of a transaction");
   } else if (!by_key && action != kLocal) {
     client.reply_error("ERR '" + std::string(request.command.name) +
                        "' concerns all groups and cannot be part of a transaction");
@@ -114,6 +123,7 @@ bool Dispatcher::queue(Request& request) {
     if (!client.session.is_plain) {
       transaction.add_shape(reply_shape(request.command, request.args));
     }
+    if ((request.command.flags & (kFlagWrite | kFlagMayReplicate)) != 0) transaction.note_write();
     if (request.command.name.starts_with("evalsha")) transaction.need_script(request.args[1]);
     if (action == kEval && !request.command.name.starts_with("evalsha")) keep_script(request);
     client.reply("+QUEUED\r\n");
@@ -191,6 +201,11 @@ void Dispatcher::send_block(Request& request, std::string_view key) {
     }
     backend = watch->backend;
   }
+  if (backend->may_be_careless() && !is_block_fit_for_careless(*backend, request)) {
+    scripts_needed_.clear();
+    return;
+  }
+  request.client.note_write(group, topology.epoch);
   for (const std::string& sha : scripts_needed_) load_script_first(*backend, sha);
   scripts_needed_.clear();
   if (!backend->accept(task, request.raw.size())) return;
@@ -213,7 +228,7 @@ void Dispatcher::watch(Request& request) {
   if (!place_keys(request, group)) return;
   Task* task = task_of(request);
   if (client.watch == nullptr) {
-    Backend* backend = worker_.backends().lend(group, request.db, client);
+    Backend* backend = worker_.backends().lend(group, request.db, &client);
     if (backend == nullptr) {
       worker_.fail(task, too_many_connections());
       return;
@@ -223,6 +238,7 @@ void Dispatcher::watch(Request& request) {
     client.watch->key = request.args[1];
   }
   Backend& backend = *client.watch->backend;
+  if (!is_fit_for(backend, request)) return;
   if (!backend.accept(task, request.raw.size())) return;
   backend.write(request.raw);
 }

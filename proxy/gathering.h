@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ struct Gathering {
     kRandomKey,     // One part at a time, until a group has a key.
     kEvalsha,       // One part: NOSCRIPT is repaired once.
     kTracking,      // CLIENT TRACKING ON: whether every server can.
+    kOwn,           // One part, a request of the proxy's own: no parent, the answer to `answer`.
+    kPublish,       // One part: the number of receivers in it becomes ours.
   };
 
   Kind kind = Kind::kAllOk;
@@ -36,17 +39,23 @@ struct Gathering {
   uint64_t epoch = 0;                   // Of the topology that group numbers below belong to.
   GroupIndex group = 0;                 // kScan, kEvalsha: where the part went.
   std::vector<GroupIndex> groups_left;  // kRandomKey: not asked yet.
-  std::string request;                  // kEvalsha, flushes: the whole request, as RESP.
-  bool repaired = false;                // kEvalsha.
-  bool is_flush = false;                // FLUSHALL, FLUSHDB: may have to go round twice.
-  bool second_round = false;            // It has begun.
-  bool was_moving = false;              // Slots were moving when it was sent.
+  std::string request;    // kEvalsha, flushes: the whole request, as RESP. kPublish: the channel.
+  bool repaired = false;  // kEvalsha.
+  bool is_flush = false;  // FLUSHALL, FLUSHDB: may have to go round twice.
+  bool second_round = false;                           // It has begun.
+  bool was_moving = false;                             // Slots were moving when it was sent.
+  std::function<void(std::string_view reply)> answer;  // kOwn.
 };
 
 // The client's reply from the parts' replies, all of which are there. Appended to `out`.
-// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha and
-// kTracking).
+// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha, kTracking,
+// kPublish and kOwn).
 void merge_replies(const Gathering& gathering, std::string& out);
+
+// Appends the elements of an array reply of keys, but for Pika's own: it shows the sets in which it
+// keeps which keys a slot has. Returns how many were appended; -1 if it is no array.
+//   Source: Pika 4.0's KEYS and SCAN with slotmigrate set, and include/pika_slot_command.h.
+int64_t append_user_keys(std::string_view array, std::string& out);
 
 // A SCAN cursor of ours holds the server's cursor and the number of the group it belongs to:
 //   cursor = server_cursor * 1024 + group

@@ -11,8 +11,7 @@ namespace {
 // By Command::index.
 std::vector<LocalHandler> make_handlers() {
   std::vector<LocalHandler> handlers(command_count(), nullptr);
-  for (const auto entries :
-       {connection_commands(), client_commands(), tracking_commands(), server_commands()}) {
+  for (const auto entries : local_entries()) {
     for (size_t index = 0; index < command_count(); ++index) {
       for (const LocalEntry& entry : entries) {
         if (command_at(index).name == entry.name) handlers[index] = entry.handler;
@@ -28,6 +27,13 @@ const std::vector<LocalHandler>& handlers() {
 }
 
 }  // namespace
+
+std::span<const std::span<const LocalEntry>> local_entries() {
+  static const std::span<const LocalEntry> kAll[] = {connection_commands(), client_commands(),
+                                                     tracking_commands(),   proxy_commands(),
+                                                     pubsub_commands(),     server_commands()};
+  return kAll;
+}
 
 void run_local_command(Client& client, const Command& command, Arguments args) {
   // A test holds that every local command of the table has a handler.

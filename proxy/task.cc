@@ -90,7 +90,9 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->dropped = false;
   task->is_block = false;
   task->holds_client = false;
+  task->from_careless = false;
   task->silent = false;
+  task->is_push = false;
   task->replies_before = 0;
   task->next_of_client = free_;
   free_ = task;

@@ -81,7 +81,9 @@ struct Task {
   bool dropped = false;         // The reply was too large to be kept: an error is the answer.
   bool is_block = false;        // A transaction.
   bool holds_client = false;    // Its client's next request is looked at when this one is answered.
+  bool from_careless = false;   // The reply is one of a server that is_careless(), see Backend.
   bool silent = false;          // CLIENT REPLY OFF or SKIP: nobody wants the reply.
+  bool is_push = false;         // No reply: a message that waits for the end of a large reply.
   uint8_t prefix_size = 0;
   char prefix[104];  // The request's first bytes, for SLOWLOG.
 

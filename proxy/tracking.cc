@@ -296,6 +296,8 @@ bool Tracking::tell_target(uint64_t target, const std::vector<std::string>* keys
   const auto found = targets_.find(target);
   if (found == targets_.end()) return false;
   Client& client = *found->second;
+  // As Redis: RESP2 has messages for subscribers only.
+  if (client.version() == RespVersion::k2 && !client.only_subscribes()) return true;
   const Keys views = keys != nullptr ? Keys(keys->begin(), keys->end()) : Keys();
   client.push_message(invalidation(client.version(), keys != nullptr ? &views : nullptr),
                       client.last_answered(nullptr));

@@ -41,6 +41,9 @@ class Transaction {
   // The form of the reply to the request just queued, where the client speaks RESP3.
   void add_shape(const ReplyShape* shape) { shapes_.push_back(shape); }
   const std::vector<const ReplyShape*>& shapes() const noexcept { return shapes_; }
+  // One of its requests changes data.
+  void note_write() noexcept { writes_ = true; }
+  bool writes() const noexcept { return writes_; }
 
   uint32_t size() const noexcept { return size_; }
   uint64_t bytes() const noexcept { return block_.size(); }
@@ -69,6 +72,7 @@ class Transaction {
   std::vector<const ReplyShape*> shapes_;
   uint32_t size_ = 0;
   bool failed_ = false;
+  bool writes_ = false;
 };
 
 }  // namespace pikaproxy

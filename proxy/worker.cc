@@ -23,6 +23,7 @@ Worker::Worker(WorkerManager& manager, size_t index, Resolver& resolver,
       index_(index),
       dispatcher_(*this),
       backends_(*this, resolver),
+      subscriptions_(*this, resolver),
       config_(std::move(config)),
       topology_(std::move(topology)) {
   slowlog_.configure(config_->slowlog);
@@ -37,6 +38,7 @@ void Worker::start() {
   loop_.set_turn_end([this] { end_turn(); });
   loop_.post([this] {
     backends_.install(*topology_, {});
+    subscriptions_.install(*topology_);
     tick();
   });
   thread_ = std::thread([this] {
@@ -53,6 +55,7 @@ void Worker::stop() {
     table_drained_ = nullptr;
     for_each_client([](Client& client) { client.shut(Disconnect::kDrain); });
     backends_.shut();
+    subscriptions_.shut();
   });
   loop_.stop();
   thread_.join();
@@ -91,6 +94,22 @@ void Worker::for_each_client(const std::function<void(Client&)>& visit) {
     visit(*client);
     client = next;
   }
+}
+
+void Worker::pause(Milliseconds duration, bool only_writes) {
+  const Ticks end = loop_.now() + duration.count() * 1000;
+  pause_only_writes_ = only_writes && (!is_paused_ || pause_only_writes_);
+  pause_end_ = is_paused_ ? std::max(pause_end_, end) : end;
+  is_paused_ = true;
+  loop_.add_timer(pause_end_ - loop_.now(), [this] {
+    // Another pause may have come, whose end is not yet there.
+    if (is_paused_ && loop_.now() >= pause_end_) unpause();
+  });
+}
+
+void Worker::unpause() {
+  is_paused_ = false;
+  for_each_client([](Client& client) { client.end_pause(); });
 }
 
 void Worker::install(std::shared_ptr<const Config> config, std::shared_ptr<const Topology> topology,
@@ -154,6 +173,7 @@ void Worker::use_topology(std::shared_ptr<const Topology> topology) {
   table_drained_ = nullptr;
   // In this order: what was accepted is noted before held requests add to it.
   backends_.install(*topology_, to_drain);
+  subscriptions_.install(*topology_);
   dispatcher_.gate().install(topology_->table);
   dispatcher_.gate().run();
   dispatcher_.topology_changed();
@@ -170,6 +190,7 @@ void Worker::drain(std::function<void()> drained) {
 void Worker::tick() {
   loop_.add_timer(kTickUs, [this] { tick(); });
   backends_.check_timeouts();
+  subscriptions_.check_timeouts();
   dispatcher_.expire_held();
   if (now_s() == last_second_) return;
   last_second_ = now_s();
@@ -196,7 +217,7 @@ void Worker::end_turn() {
     stats_.held_requests.set(gate.held());
     stats_.held_bytes.set(gate.held_bytes());
   }
-  if (table_drained_ != nullptr && backends_.is_drained()) {
+  if (table_drained_ != nullptr && backends_.is_drained() && subscriptions_.is_settled()) {
     note_drained();
     std::exchange(table_drained_, nullptr)();
   }

@@ -19,6 +19,7 @@
 #include "proxy/mailbox.h"
 #include "proxy/slowlog.h"
 #include "proxy/stats.h"
+#include "proxy/subscriptions.h"
 #include "proxy/task.h"
 #include "proxy/topology.h"
 #include "proxy/tracking.h"
@@ -73,6 +74,8 @@ class Worker {
   const Topology& topology() const noexcept { return *topology_; }
   BackendManager& backends() noexcept { return backends_; }
   Tracking& tracking() noexcept { return tracking_; }
+  const SlotGate& gate() noexcept { return dispatcher_.gate(); }
+  Subscriptions& subscriptions() noexcept { return subscriptions_; }
   TaskPool& tasks() noexcept { return tasks_; }
   RequestParser& parser() noexcept { return parser_; }
   uint32_t now_s() const noexcept { return static_cast<uint32_t>(loop_.now() / 1'000'000); }
@@ -84,10 +87,25 @@ class Worker {
   bool dispatch(Client& client, RequestParser& parser, std::string_view raw) {
     return dispatcher_.dispatch(client, parser, raw);
   }
-  // The client's own connections to servers: it has gone, or begins anew.
+  // The client's own connections to servers, and what it subscribes to: it has gone, or begins
+  // anew.
   void drop_connections(Client& client) {
-    if (client.watch != nullptr || client.wait != nullptr) dispatcher_.drop_connections(client);
+    if (client.watch != nullptr || client.wait != nullptr || client.replica_wait != nullptr) {
+      dispatcher_.drop_connections(client);
+    }
+    if (client.subscriptions != nullptr) subscriptions_.drop(client);
   }
+  // See Dispatcher::unblock().
+  void unblock(Client& client, bool with_error, std::function<void(bool)> done) {
+    dispatcher_.unblock(client, with_error, std::move(done));
+  }
+
+  // CLIENT PAUSE: requests wait for so long, or only those that write. If there is a pause already,
+  // the later end and the stricter one count.
+  void pause(Milliseconds duration, bool only_writes);
+  void unpause();
+  bool is_paused() const noexcept { return is_paused_; }
+  bool is_pause_for_writes() const noexcept { return pause_only_writes_; }
 
   // A backend's words about a task it has let go of: the reply's last bytes, all of them where none
   // came before.
@@ -130,6 +148,7 @@ class Worker {
   Dispatcher dispatcher_;
   Tracking tracking_{*this};
   BackendManager backends_;
+  Subscriptions subscriptions_;
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const Topology> topology_;
   // By slot: the id of the group that is drained of it, since the slot is locked or migrating; 0 =
@@ -141,6 +160,9 @@ class Worker {
   std::function<void()> table_drained_;  // Of old requests, see install_table(); null when told.
   uint32_t last_second_ = 0;
   bool memory_full_ = false;
+  bool is_paused_ = false;
+  bool pause_only_writes_ = false;
+  Ticks pause_end_ = 0;
   std::thread thread_;
 };
 

@@ -130,6 +130,15 @@ void WorkerManager::change_config(const std::function<bool(Config&)>& edit,
   }
 }
 
+std::shared_ptr<SubscriptionCounts> WorkerManager::subscriptions_at(const Address& server) {
+  const std::lock_guard lock(subscriptions_mutex_);
+  std::erase_if(subscriptions_, [](const auto& item) { return item.second.expired(); });
+  std::weak_ptr<SubscriptionCounts>& kept = subscriptions_[server];
+  std::shared_ptr<SubscriptionCounts> counts = kept.lock();
+  if (counts == nullptr) kept = counts = std::make_shared<SubscriptionCounts>();
+  return counts;
+}
+
 // ---- Tables -------------------------------------------------------------------------------------
 
 void WorkerManager::install(std::shared_ptr<const SlotTable> table, Installed done) {
@@ -282,8 +291,17 @@ void WorkerManager::find_worker(Worker& asker, std::function<bool(Worker&)> ask,
 void WorkerManager::ask_workers(
     Client& client, const Command& command, std::function<std::string(Worker&)> ask,
     std::function<std::string(const std::vector<std::string>&)> combine) {
+  ask_workers_later(
+      client, command,
+      [ask = std::move(ask)](Worker& worker, const Answer& answer) { answer(ask(worker)); },
+      std::move(combine));
+}
+
+void WorkerManager::ask_workers_later(
+    Client& client, const Command& command, std::function<void(Worker&, Answer)> ask,
+    std::function<std::string(const std::vector<std::string>&)> combine) {
   struct Question {
-    std::function<std::string(Worker&)> ask;
+    std::function<void(Worker&, Answer)> ask;
     std::vector<std::string> answers;  // Each worker writes its own.
   };
   const auto question = std::make_shared<Question>(Question{std::move(ask), {}});
@@ -298,7 +316,9 @@ void WorkerManager::ask_workers(
       });
   for (size_t i = 0; i < workers_.size(); ++i) {
     workers_[i]->loop().post([worker = workers_[i].get(), i, question, barrier] {
-      question->answers[i] = question->ask(*worker);
+      question->ask(*worker, [i, question, barrier](std::string answer) {
+        question->answers[i] = std::move(answer);
+      });
     });
   }
 }

@@ -182,6 +182,8 @@ def test_redirect(t):
                     target = Raw(bed.proxy.host, bed.proxy.port)
                     target.call("HELLO", target_version)
                     number = target.call("CLIENT", "ID")
+                    if target_version == 2:
+                        t.equal(target.call("SUBSCRIBE", "__redis__:invalidate")[2], 1, what + "SUBSCRIBE")
                     with tracking(bed.proxy, "REDIRECT", number, *options, version=version) as client:
                         t.equal(client.call("CLIENT", "GETREDIR"), number, what + "GETREDIR")
                         t.error(client.call("CLIENT", "TRACKING", "ON", "REDIRECT", number, "REDIRECT", number),

@@ -26,7 +26,7 @@ TEST_SUITE("proxy/local_commands") {
 
   TEST_CASE("every handler belongs to a command that the proxy answers itself, and to one only") {
     std::set<std::string_view> names;
-    for (const auto entries : {connection_commands(), client_commands(), server_commands()}) {
+    for (const auto entries : local_entries()) {
       for (const LocalEntry& entry : entries) {
         CAPTURE(entry.name);
         CHECK(names.insert(entry.name).second);

@@ -32,6 +32,9 @@ ACTIONS = {
     "kTransaction": "keys of one slot, sent as one block at EXEC",
     "kTracking": "the proxy, if all groups' servers can; they tell of changed keys",
     "kBlock": "all keys in one slot; waits on a connection of the client's own",
+    "kWait": "the groups that this client has written to; the lowest of their numbers",
+    "kSubscribe": "the groups of its channels; a pattern: all groups. One subscription for all clients of a worker",
+    "kPublish": "the group of the channel's slot; clients are counted, not connections",
     "kLocal": "the proxy",
 }
 
@@ -39,6 +42,7 @@ ACTIONS = {
 SECTIONS = [
     ("@scripting", "Scripts and functions"),
     ("@connection", "Connection"),
+    ("@pubsub", "Publish and subscribe"),
     ("@hyperloglog", "HyperLogLog"),
     ("@bitmap", "Bitmaps"),
     ("@geo", "Geo"),
@@ -51,10 +55,10 @@ SECTIONS = [
     ("@keyspace", "Keys"),
 ]
 OTHERS = "Server"
-# Redis has them among sets and lists, of which they take any.
-SECTION_OF = {"sort": "Keys", "sort_ro": "Keys"}
+# Redis has SORT among sets and lists, of which it takes any.
+SECTION_OF = {"sort": "Keys", "sort_ro": "Keys", "pubsub|help": "Publish and subscribe"}
 ORDER = ["Keys", "Strings", "Hashes", "Lists", "Sets", "Sorted sets", "Streams", "Geo", "Bitmaps", "HyperLogLog",
-         "Scripts and functions", "Connection", OTHERS]
+         "Scripts and functions", "Publish and subscribe", "Connection", OTHERS]
 # A container's word says nothing about its subcommands.
 UNKNOWN_SUBCOMMAND = "unknown subcommand"
 
@@ -62,7 +66,7 @@ HEAD = """# Commands
 
 <!-- Written by tests/tools/commands_markdown.py from common/command_table_data.cc; do not edit. -->
 
-What the proxy does with each command of Redis 7.4: %d are served, %d are refused with the reason. What is
+What the proxy does with each command of Redis 7.4, and with `PROXY`: %d are served, %d are refused with the reason. What is
 in neither list gets `-ERR unknown command`; no command is forwarded by guess. Key positions, arities and
 flags are those of Redis 7.0.15 and compared with it (`tests/integration/command_table_test.py`). Whether a
 server knows a newer command is the server's business: its error comes back unchanged.
