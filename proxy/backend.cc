@@ -588,7 +588,6 @@ void Backend::on_flush() {
 void Backend::on_data(std::string_view bytes) {
   last_received_ = loop_.now();
   while (!bytes.empty() && is_open()) {
-    if (framer_.dialect() == ReplyFramer::Dialect::kResp3 && take_push(bytes)) continue;
     if (is_careless() && framer_.at_start()) {
       if (!stray_line_.take(bytes)) {
         lose("answered something that is not RESP2");
@@ -596,6 +595,7 @@ void Backend::on_data(std::string_view bytes) {
       }
       if (bytes.empty()) break;
     }
+    if (framer_.dialect() == ReplyFramer::Dialect::kResp3 && take_push(bytes)) continue;
     if (state_ == State::kReady && tasks_.empty()) {
       lose("sent a reply that nobody asked for");
       return;

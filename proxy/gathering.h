@@ -25,8 +25,8 @@ struct Gathering {
     kRandomKey,     // One part at a time, until a group has a key.
     kEvalsha,       // One part: NOSCRIPT is repaired once.
     kTracking,      // CLIENT TRACKING ON: whether every server can.
-    kOwn,           // One part, a request of the proxy's own: no parent, the answer to `answer`.
     kPublish,       // One part: the number of receivers in it becomes ours.
+    kOwn,           // One part, a request of the proxy's own: no parent, the answer to `answer`.
   };
 
   Kind kind = Kind::kAllOk;
