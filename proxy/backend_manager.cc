@@ -129,8 +129,20 @@ bool BackendManager::is_current(const Backend& backend) const {
                      [&](const GroupConfig& group) { return backend.serves(group); });
 }
 
+void BackendManager::retire_lane(Lane lane) {
+  for (ByDatabase& of_group : shared_[static_cast<size_t>(lane)]) {
+    for (auto& backend : of_group) {
+      if (backend == nullptr) continue;
+      backend->retire();
+      retired_.push_back(std::move(backend));
+    }
+    of_group.clear();
+  }
+}
+
 Backend* BackendManager::lend(GroupIndex group, uint32_t db, Client* client) {
-  const Lane lane = client == nullptr ? Lane::kResp2 : client->session.lane;
+  const bool is_resp3 = client != nullptr && client->version() == RespVersion::k3;
+  const Lane lane = is_resp3 ? Lane::kResp3 : Lane::kResp2;
   std::unique_ptr<Backend> backend;
   for (auto& free : returned_) {
     if (free->db() != db || free->lane() != lane || !free->serves(groups_[group]) ||
@@ -201,7 +213,8 @@ void BackendManager::check_timeouts() {
   for_each([](Backend& backend) { backend.check_timeouts(); });
   for_each_lent([](Backend& backend, Client*) { backend.check_timeouts(); });
   for (size_t i = 0; i < returned_.size(); ++i) returned_[i]->check_timeouts();
-  for (auto& backend : retired_) backend->check_timeouts();
+  // By index: what it leads to may retire others.
+  for (size_t i = 0; i < retired_.size(); ++i) retired_[i]->check_timeouts();
   std::erase_if(retired_, [this](std::unique_ptr<Backend>& backend) {
     if (!backend->is_idle()) return false;
     // A server that no group has any more may run what it likes.
@@ -217,7 +230,7 @@ void BackendManager::shut() {
   for_each([](Backend& backend) { backend.shut(); });
   for_each_lent([](Backend& backend, Client*) { backend.shut(); });
   for (auto& backend : returned_) backend->shut();
-  for (auto& backend : retired_) backend->shut();
+  for (size_t i = 0; i < retired_.size(); ++i) retired_[i]->shut();
 }
 
 void BackendManager::forget_scripts() {

@@ -45,6 +45,9 @@ class BackendManager {
   // The one over which the group's server is watched: it connects by itself.
   Backend& main(GroupIndex group) { return get(group, 0, Lane::kResp2); }
 
+  // Those of that lane end when what they have been sent is over.
+  void retire_lane(Lane lane);
+
   // A connection for one client alone, as WATCH and BLPOP need it; null if there are
   // backend.dedicated_max. It is the manager's, and `client` (null: nobody's, the proxy's own) its
   // user until it is

@@ -18,6 +18,7 @@ namespace pikaproxy {
 class Backend;
 class Transaction;
 struct ClientSubscriptions;
+struct ClientTracking;
 class Worker;
 
 // One client's connection: splits its bytes into requests, hands each to the Dispatcher, and writes
@@ -55,6 +56,13 @@ class Client : public Stream {
   void complete(Task* task, std::string_view piece);
   // Nothing has been asked since that task's request.
   bool is_newest(const Task* task) const noexcept { return queue_.back() == task; }
+  // A message that answers no request goes out behind that task's reply, or at once if `behind` is
+  // null. May close the client.
+  void push_message(std::string_view message, Task* behind);
+  // The last task whose reply may hold what a server knew before now: complete, merged of several,
+  // or not sent yet. `source`: only replies of that connection matter; null = of all. Null if there
+  // is none: a message can go out at once.
+  Task* last_answered(const Backend* source) const noexcept;
   // The task's reply is large: what was kept goes out now if it is the task's turn.
   void try_streaming(Task* task);
   // More bytes of such a reply.
@@ -119,6 +127,7 @@ class Client : public Stream {
     uint32_t db = 0;
     uint8_t protocol = 2;  // RESP version of the replies.
     Lane lane = Lane::kResp2;
+    bool is_plain = true;  // Lane::kResp2, and no tracking.
     bool authenticated = false;
     bool admin = false;
     bool no_evict = false;
@@ -127,8 +136,10 @@ class Client : public Stream {
   };
   Session session;
   RespVersion version() const noexcept { return static_cast<RespVersion>(session.protocol); }
-  // Nothing must be in flight: the next requests take other connections.
+  // Nothing must be in flight: the next requests may take other connections.
   void set_version(RespVersion version) noexcept;
+  // CLIENT TRACKING; null = off. The same holds.
+  void set_tracking(std::unique_ptr<ClientTracking> tracking);
   // Some request of it was sent to a server.
   bool has_sent_requests() const noexcept { return answered_ > 0; }
   // Rarely set, hence apart.
@@ -143,6 +154,8 @@ class Client : public Stream {
   // Back to what a new connection has.
   void reset_session();
 
+  // With CLIENT TRACKING ON; changed by set_tracking() only, but for what concerns no connection.
+  std::unique_ptr<ClientTracking> tracking;
   // MULTI until EXEC; null otherwise.
   std::unique_ptr<Transaction> transaction;
   // What a WATCH has made of one of our connections to a server.
@@ -209,6 +222,7 @@ class Client : public Stream {
   bool has_too_much_output() const noexcept;
   void settle();
   void finish_closing();
+  void choose_lane() noexcept;
 
   // Constant after construction.
   Worker& worker_;

@@ -96,6 +96,10 @@ void hello(Client& client, const Command&, Arguments args) {
     }
     client.edit_names().name = name;
   }
+  if (version != client.session.protocol && client.tracking != nullptr) {
+    client.reply_error("ERR CLIENT TRACKING is on: turn it off before the protocol is changed");
+    return;
+  }
   if (version != client.session.protocol) {
     // What was answered with an error may still run at a server, over a connection that the client
     // is about to leave.

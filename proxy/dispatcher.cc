@@ -68,11 +68,13 @@ void Dispatcher::reject(Client& client, std::string_view error, const Command* c
     return;
   }
   if (client.transaction != nullptr) client.transaction->fail();
+  end_caching(client);
   client.reply_error(error);
 }
 
 bool Dispatcher::changes_lane(const Client& client, const Command& command, Arguments args) {
-  if (command.name == "reset") return client.session.lane != Lane::kResp2;
+  if (command.name == "reset") return !client.session.is_plain;
+  if (command.action == CommandAction::kTracking) return true;
   int64_t version = 0;
   return command.name == "hello" && client.transaction == nullptr && args.size() > 1 &&
          parse_integer(args[1], version) && version != client.session.protocol;
@@ -168,6 +170,9 @@ void Dispatcher::run(Request& request) {
     WorkerStats::PerCommand& counters = worker_.stats().commands[request.command.index];
     counters.calls.add();
     run_local_command(request.client, request.command, request.args);
+    if (!request.client.session.is_plain && !request.command.name.starts_with("client")) {
+      end_caching(request.client);
+    }
     return;
   }
   if (action != CommandAction::kRefuse && action != CommandAction::kTransaction &&
@@ -186,6 +191,7 @@ bool Dispatcher::is_out_of_memory(Request& request) {
 }
 
 void Dispatcher::refuse(Request& request, std::string_view error) {
+  end_caching(request.client);
   if (request.held != nullptr || request.task != nullptr) {
     worker_.fail(task_of(request), error);
   } else {
@@ -197,8 +203,9 @@ Task* Dispatcher::task_of(Request& request) {
   Task* task = request.held != nullptr ? request.held->task : request.task;
   if (task == nullptr) {
     task = request.task = request.client.add_task(request.command, request.raw);
-    if (request.client.session.lane != Lane::kResp2) {
+    if (!request.client.session.is_plain) {
       task->shape = reply_shape(request.command, request.args);
+      note_reads(request, task);
     }
   }
   if (request.holds_client) {
@@ -262,6 +269,9 @@ void Dispatcher::act(Request& request) {
       break;
     case CommandAction::kBlock:
       block(request);
+      break;
+    case CommandAction::kTracking:
+      tracking(request);
       break;
     case CommandAction::kSubscribe:
       subscribe(request);
@@ -389,6 +399,10 @@ void Dispatcher::forward_to_any(Request& request) {
 // ---- To several groups --------------------------------------------------------------------------
 
 Gathering& Dispatcher::start_gathering(Request& request, Gathering::Kind kind) {
+  return start_gathering(task_of(request), kind, request.db, request.client.session.lane);
+}
+
+Gathering& Dispatcher::start_gathering(Task* parent, Gathering::Kind kind, uint32_t db, Lane lane) {
   std::unique_ptr<Gathering> gathering;
   if (free_gatherings_.empty()) {
     gathering = std::make_unique<Gathering>();
@@ -397,9 +411,9 @@ Gathering& Dispatcher::start_gathering(Request& request, Gathering::Kind kind) {
     free_gatherings_.pop_back();
   }
   gathering->kind = kind;
-  gathering->parent = task_of(request);
-  gathering->db = request.db;
-  gathering->lane = request.client.session.lane;
+  gathering->parent = parent;
+  gathering->db = db;
+  gathering->lane = lane;
   gathering->epoch = worker_.topology().epoch;
   return *gathering.release();  // Owned by itself until finish().
 }
@@ -436,7 +450,15 @@ void Dispatcher::ask(Backend& backend, std::string_view request,
 
 void Dispatcher::send_part(Gathering& gathering, GroupIndex group, std::string_view request) {
   Backend* backend = nullptr;
-  if (add_part(gathering, group, request.size(), backend) != nullptr) backend->write(request);
+  Task* part = add_part(gathering, group, request.size(), backend);
+  if (part == nullptr) return;
+  if (gathering.parent->notes != nullptr) {
+    // EVALSHA: the reply that reads the keys is the part's.
+    part->notes = std::make_unique<TaskNotes>();
+    part->notes->reads = gathering.parent->notes->reads;
+    part->notes->epoch = gathering.parent->notes->epoch;
+  }
+  backend->write(request);
 }
 
 void Dispatcher::release(Gathering& gathering) {
@@ -478,6 +500,9 @@ void Dispatcher::gathered(Gathering& gathering) {
       return;
     case Gathering::Kind::kEvalsha:
       gathered_evalsha(gathering);
+      return;
+    case Gathering::Kind::kTracking:
+      gathered_tracking(gathering);
       return;
     case Gathering::Kind::kPublish:
       gathered_publish(gathering);
@@ -534,7 +559,7 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
     uint16_t& share = share_of_group_[group];
     if (share == kNoGroup) {
       share = static_cast<uint16_t>(shares_.size());
-      shares_.push_back({group, 0, nullptr});
+      shares_.push_back({group, 0, nullptr, nullptr});
     }
     ++shares_[share].keys;
   }
@@ -548,7 +573,8 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
   const std::string_view name = encoded_argument(request.args[0]);
   for (Share& share : shares_) {
     note_write(request.client, request.command, share.group);
-    if (add_part(gathering, share.group, request.raw.size(), share.backend) == nullptr) {
+    share.part = add_part(gathering, share.group, request.raw.size(), share.backend);
+    if (share.part == nullptr) {
       share.backend = nullptr;
       continue;
     }
@@ -562,6 +588,12 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
     const uint16_t share = share_of_group_[key_groups_[key]];
     if (kind == Gathering::Kind::kMget) gathering.part_of_key.push_back(share);
     if (shares_[share].backend == nullptr) continue;
+    if (const TaskNotes* notes = gathering.parent->notes.get()) {
+      std::unique_ptr<TaskNotes>& of_part = shares_[share].part->notes;
+      if (of_part == nullptr) of_part = std::make_unique<TaskNotes>();
+      of_part->reads.emplace_back(request.args[1 + key * args_per_key]);
+      of_part->epoch = notes->epoch;
+    }
     const std::string_view first = encoded_argument(request.args[1 + key * args_per_key]);
     const std::string_view last = encoded_argument(request.args[(key + 1) * args_per_key]);
     shares_[share].backend->write(

@@ -30,6 +30,7 @@ struct GroupConfig;
 //   dispatcher_scan.cc      SCAN, RANDOMKEY
 //   dispatcher_scripts.cc   EVAL and the like
 //   dispatcher_transactions.cc   MULTI, EXEC, WATCH
+//   dispatcher_tracking.cc  CLIENT TRACKING
 //   dispatcher_blocking.cc  BLPOP and the like, CLIENT UNBLOCK
 //   dispatcher_pubsub.cc    SUBSCRIBE, PUBLISH and the like
 //   dispatcher_wait.cc      WAIT
@@ -131,6 +132,16 @@ class Dispatcher : private SlotGate::Host {
   void watch_answered(Client& client, const Task& task, std::string_view reply);
   std::string exec_error(const Task& task, std::string_view reply) const;
 
+  void tracking(Request& request);
+  // Asks every server whether it can tell of changes; then tracking is on.
+  void probe_tracking(Task* task);
+  void gathered_tracking(Gathering& gathering);
+  static void tracking_on(Task* task);
+  // Notes with the task which keys the request reads, if its client has to be told of changes.
+  void note_reads(Request& request, Task* task);
+  // CLIENT CACHING concerns one request, or one transaction.
+  static void end_caching(Client& client);
+
   void subscribe(Request& request);
   void publish(Request& request);
   void gathered_publish(Gathering& gathering);
@@ -172,6 +183,7 @@ class Dispatcher : private SlotGate::Host {
   void leave_gate(HeldRequest& held, Client* client);
 
   Gathering& start_gathering(Request& request, Gathering::Kind kind);
+  Gathering& start_gathering(Task* parent, Gathering::Kind kind, uint32_t db, Lane lane);
   // A new part for that group; null if it was answered with an error at once. The part counts as
   // outstanding from here on.
   Task* add_part(Gathering& gathering, GroupIndex group, uint64_t size, Backend*& backend);
@@ -195,6 +207,7 @@ class Dispatcher : private SlotGate::Host {
     GroupIndex group;
     uint32_t keys;
     Backend* backend;  // Null if it refused.
+    Task* part;
   };
 
   Worker& worker_;

@@ -24,6 +24,7 @@ struct Gathering {
     kScan,          // One part: the cursor in it becomes ours.
     kRandomKey,     // One part at a time, until a group has a key.
     kEvalsha,       // One part: NOSCRIPT is repaired once.
+    kTracking,      // CLIENT TRACKING ON: whether every server can.
     kPublish,       // One part: the number of receivers in it becomes ours.
     kOwn,           // One part, a request of the proxy's own: no parent, the answer to `answer`.
   };
@@ -48,7 +49,7 @@ struct Gathering {
 };
 
 // The client's reply from the parts' replies, all of which are there. Appended to `out`.
-// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha,
+// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha, kTracking,
 // kPublish and kOwn).
 void merge_replies(const Gathering& gathering, std::string& out);
 

@@ -157,6 +157,7 @@ std::string info_text(WorkerManager& manager, const std::set<std::string>& secti
   if (out.section("Clients")) {
     out.line("connected_clients", sum(manager, &WorkerStats::clients));
     out.line("maxclients", config.proxy.max_clients);
+    out.line("tracking_clients", sum(manager, &WorkerStats::tracking_clients));
     out.line("blocked_clients", sum(manager, &WorkerStats::blocked_clients));
   }
   if (out.section("Memory")) {

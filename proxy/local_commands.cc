@@ -30,8 +30,8 @@ const std::vector<LocalHandler>& handlers() {
 
 std::span<const std::span<const LocalEntry>> local_entries() {
   static const std::span<const LocalEntry> kAll[] = {connection_commands(), client_commands(),
-                                                     proxy_commands(), pubsub_commands(),
-                                                     server_commands()};
+                                                     tracking_commands(),   proxy_commands(),
+                                                     pubsub_commands(),     server_commands()};
   return kAll;
 }
 

@@ -48,7 +48,9 @@ struct WorkerStats {
 
   Counter clients;
   Counter clients_total;
-  Counter blocked_clients;  // Waiting at a server now.
+  Counter tracking_clients;  // With CLIENT TRACKING ON now.
+  Counter invalidations;     // Messages to them, or to whom they redirect.
+  Counter blocked_clients;   // Waiting at a server now.
   std::array<Counter, kDisconnectCount> disconnects;
   Counter received_bytes;
   Counter sent_bytes;

@@ -4,12 +4,17 @@
 #include <cstdlib>
 #include <new>
 
+#include "proxy/tracking.h"
+
 namespace pikaproxy {
 namespace {
 
 constexpr size_t kTasksKept = 2048;
 
 }  // namespace
+
+TaskNotes::TaskNotes() = default;
+TaskNotes::~TaskNotes() = default;
 
 void KeptBytes::append(BlockPool& pool, std::string_view bytes) {
   if (size_ + bytes.size() > capacity_) {

@@ -81,6 +81,7 @@ void Worker::remove_client(Client* client, Disconnect why) {
   (client->previous_ != nullptr ? client->previous_->next_ : clients_) = client->next_;
   if (client->next_ != nullptr) client->next_->previous_ = client->previous_;
   if (client->resuming_) std::erase(resuming_, client);
+  tracking_.client_gone(*client);
   stats_.clients.subtract();
   stats_.disconnects[static_cast<size_t>(why)].add();
   manager_.client_gone(*this);
@@ -176,6 +177,7 @@ void Worker::use_topology(std::shared_ptr<const Topology> topology) {
   dispatcher_.gate().install(topology_->table);
   dispatcher_.gate().run();
   dispatcher_.topology_changed();
+  tracking_.topology_changed();
 }
 
 void Worker::drain(std::function<void()> drained) {
@@ -226,6 +228,7 @@ void Worker::end_turn() {
 }
 
 void Worker::complete(Task* task, std::string_view piece) {
+  if (task->notes != nullptr) tracking_.answered(*task);
   if (task->gathering != nullptr) {
     task->reply.append(loop_.pool(), piece);
     task->done = true;

@@ -23,6 +23,7 @@
 #include "proxy/subscriptions.h"
 #include "proxy/task.h"
 #include "proxy/topology.h"
+#include "proxy/tracking.h"
 
 namespace pikaproxy {
 
@@ -74,6 +75,7 @@ class Worker {
   const Config& config() const noexcept { return *config_; }
   const Topology& topology() const noexcept { return *topology_; }
   BackendManager& backends() noexcept { return backends_; }
+  Tracking& tracking() noexcept { return tracking_; }
   Subscriptions& subscriptions() noexcept { return subscriptions_; }
   const SlotGate& gate() noexcept { return dispatcher_.gate(); }
   TaskPool& tasks() noexcept { return tasks_; }
@@ -147,6 +149,7 @@ class Worker {
   TaskPool tasks_;
   RequestParser parser_;
   Dispatcher dispatcher_;
+  Tracking tracking_{*this};
   BackendManager backends_;
   Subscriptions subscriptions_;
   std::shared_ptr<const Config> config_;

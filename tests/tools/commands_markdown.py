@@ -30,6 +30,7 @@ ACTIONS = {
     "kScriptFlush": "all groups; the proxy forgets its scripts",
     "kEval": "all keys in one slot; sent again where the server lost the script",
     "kTransaction": "keys of one slot, sent as one block at EXEC",
+    "kTracking": "the proxy, if all groups' servers can; they tell of changed keys",
     "kBlock": "all keys in one slot; waits on a connection of the client's own",
     "kSubscribe": "the groups of its channels; a pattern: all groups. One subscription for all clients of a worker",
     "kPublish": "the group of the channel's slot; clients are counted, not connections",
