@@ -194,6 +194,11 @@ class Check {
         problem(id, "[[group]] " + quote(group.name) +
                         " has a user and no password: add password or password_file");
       }
+      if (std::find(group.replicas.begin(), group.replicas.end(), group.server) !=
+          group.replicas.end()) {
+        problem(id, "[[group]] " + quote(group.name) + " has its server " +
+                        quote(group.server.to_string()) + " among its replicas, too");
+      }
       const auto [other, is_new] = servers.emplace(group.server, group.name);
       if (!is_new && group.server != Address()) {
         warnings_.push_back("groups " + quote(other->second) + " and " + quote(group.name) +

@@ -40,6 +40,9 @@ class BackendManager {
     return *backend;
   }
 
+  // To one of the group's replicas, by its place in GroupConfig::replicas. For reads only.
+  Backend& replica(GroupIndex group, size_t number, uint32_t db);
+
   // A connection for one client alone, as WATCH and BLPOP need it; null if there are
   // backend.dedicated_max. It is the manager's, and `client` (null: nobody's, the proxy's own) its
   // user until it is
@@ -68,11 +71,18 @@ class BackendManager {
     const Backend* backend;
     uint64_t accepted;
   };
+  struct Replica {
+    GroupConfig config;                  // The group's, with the replica for its server.
+    std::shared_ptr<ServerStats> stats;  // Null until it is needed.
+    std::vector<std::unique_ptr<Backend>> backends;  // By database: null or missing, too.
+  };
 
   void mark(const Topology& topology, const std::vector<GroupIndex>& to_drain);
   bool is_current(const Backend& backend) const;
   bool is_known_server(const Address& server) const;
   std::unique_ptr<Backend> make(GroupIndex group, uint32_t db);
+  void install_replicas();
+  void retire(std::unique_ptr<Backend> backend);
   template <typename Visit>
   void for_each(Visit visit);
 
@@ -82,6 +92,7 @@ class BackendManager {
   std::vector<std::shared_ptr<ServerStats>> stats_;  // By group.
   // By group, then by database: null or missing until it is needed.
   std::vector<std::vector<std::unique_ptr<Backend>>> backends_;
+  std::vector<std::vector<Replica>> replicas_;  // By group.
   std::vector<std::unique_ptr<Backend>> retired_;
   struct Lent {
     std::unique_ptr<Backend> backend;

@@ -62,6 +62,7 @@ void Client::reset_session() {
   worker_.drop_connections(*this);
   session = Session{};
   session.authenticated = session.admin = !needs_credentials(worker_.config());
+  session.read_from = worker_.config().proxy.read_from;
   names_.reset();
 }
 
@@ -222,6 +223,11 @@ void Client::release() {
   settle();
 }
 
+void Client::read_from(ReadFrom where) noexcept {
+  session.read_from = where;
+  if (has_written()) wrote_at_ = loop_.now();
+}
+
 void Client::end_pause() {
   if (!std::exchange(paused_by_command_, false)) return;
   release();
@@ -280,6 +286,10 @@ void Client::complete(Task* task, std::string_view piece) {
       static_cast<int64_t>(std::min<uint64_t>(task->reply.size() + piece.size(), UINT32_MAX / 2));
   reply_bytes_ = static_cast<uint32_t>(reply_bytes_ + (bytes - reply_bytes_) / 8);
   if (answered_ < kAnsweredMax) ++answered_;
+  if (session.read_from != ReadFrom::kMaster &&
+      (task->is_block || (task->command->flags & (kFlagWrite | kFlagMayReplicate)) != 0)) {
+    wrote_at_ = loop_.now();
+  }
   if (queue_.front() != task) {
     task->done = true;
     if (task->silent) return;

@@ -151,9 +151,20 @@ void select(Client& client, const Command&, Arguments args) {
   }
 }
 
+void readonly(Client& client, const Command&, Arguments) {
+  client.read_from(ReadFrom::kPreferReplica);
+  client.reply(resp::kOk);
+}
+
+void readwrite(Client& client, const Command&, Arguments) {
+  client.read_from(ReadFrom::kMaster);
+  client.reply(resp::kOk);
+}
+
 constexpr LocalEntry kEntries[] = {
-    {"auth", auth}, {"hello", hello}, {"ping", ping},     {"echo", echo},
-    {"quit", quit}, {"reset", reset}, {"select", select},
+    {"readonly", readonly}, {"readwrite", readwrite}, {"auth", auth},
+    {"hello", hello},       {"ping", ping},           {"echo", echo},
+    {"quit", quit},         {"reset", reset},         {"select", select},
 };
 
 }  // namespace

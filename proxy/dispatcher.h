@@ -31,6 +31,7 @@ struct GroupConfig;
 //   dispatcher_transactions.cc   MULTI, EXEC, WATCH
 //   dispatcher_blocking.cc  BLPOP and the like, CLIENT UNBLOCK
 //   dispatcher_wait.cc      WAIT
+//   dispatcher_replicas.cc  reads that go to replicas
 class Dispatcher : private SlotGate::Host {
  public:
   explicit Dispatcher(Worker& worker);
@@ -81,6 +82,7 @@ class Dispatcher : private SlotGate::Host {
     HeldRequest* held = nullptr;  // It was held, and goes on now: it has a task already.
     Task* task = nullptr;         // Or so.
     bool holds_client = false;    // The client's next request waits for its reply.
+    bool from_master = false;     // No replica could answer it.
   };
 
   bool check_and_run(Client& client, RequestParser& parser, std::string_view raw);
@@ -125,6 +127,18 @@ class Dispatcher : private SlotGate::Host {
   // `reply`: how many there are if empty.
   void end_replica_wait(Client::ReplicaWait& wait, std::string_view reply = {});
 
+  // Whether the request is one that replicas may answer, and its client wants that.
+  bool wants_replica(const Request& request) const noexcept;
+  // Sends it to a replica of the group, or refuses it; false if it is for the master. `positions_`:
+  // its keys.
+  bool read_from_replica(Request& request, GroupIndex group);
+  // How new a replica's data must be for the keys at `positions_`.
+  Ticks needed_freshness(const Request& request) const noexcept;
+  // The replica to ask; null: the master. False: `error_` says why neither.
+  bool find_replica(const Request& request, GroupIndex group, Ticks not_before, Backend*& backend);
+  // Has masters answer what replicas could not. False if there is nothing of the kind.
+  bool read_again_from_masters(Gathering& gathering);
+
   // Whether a CLIENT PAUSE concerns it.
   bool must_pause(const Client& client, const Command& command) const noexcept;
   // For WAIT: the client writes to that group, if that command writes.
@@ -153,10 +167,17 @@ class Dispatcher : private SlotGate::Host {
   void ask(SlotId slot, uint32_t version, uint32_t db, std::vector<std::string> keys) override;
   void leave_gate(HeldRequest& held, Client* client);
 
+  // Ready to be used again.
+  void recycle(Gathering& gathering);
   Gathering& start_gathering(Request& request, Gathering::Kind kind);
-  // A new part for that group; null if it was answered with an error at once. The part counts as
+  // A new part for that group; false if it was answered with an error at once. The part counts as
   // outstanding from here on.
-  Task* add_part(Gathering& gathering, GroupIndex group, uint64_t size, Backend*& backend);
+  bool add_part(Gathering& gathering, GroupIndex group, uint64_t size, Backend*& backend);
+  // The same for a backend that is known.
+  bool add_part_to(Gathering& gathering, Backend& backend, uint64_t size);
+  // One that nobody can be asked for.
+  void fail_part(Gathering& gathering, std::string_view error);
+  Task* new_part(Gathering& gathering);
   void send_part(Gathering& gathering, GroupIndex group, std::string_view request);
   // Parts are being added: replies that come meanwhile must not end the gathering.
   void hold(Gathering& gathering) noexcept { ++gathering.outstanding; }

@@ -23,6 +23,7 @@ Worker::Worker(WorkerManager& manager, size_t index, Resolver& resolver,
       index_(index),
       dispatcher_(*this),
       backends_(*this, resolver),
+      replica_reads_(*this),
       config_(std::move(config)),
       topology_(std::move(topology)) {
   slowlog_.configure(config_->slowlog);
@@ -37,6 +38,7 @@ void Worker::start() {
   loop_.set_turn_end([this] { end_turn(); });
   loop_.post([this] {
     backends_.install(*topology_, {});
+    replica_reads_.install(*topology_, *topology_);
     tick();
   });
   thread_ = std::thread([this] {
@@ -165,10 +167,11 @@ void Worker::note_drained() {
 
 void Worker::use_topology(std::shared_ptr<const Topology> topology) {
   const std::vector<GroupIndex> to_drain = groups_to_drain(*topology);
-  topology_ = std::move(topology);
+  const std::shared_ptr<const Topology> before = std::exchange(topology_, std::move(topology));
   table_drained_ = nullptr;
   // In this order: what was accepted is noted before held requests add to it.
   backends_.install(*topology_, to_drain);
+  replica_reads_.install(*before, *topology_);
   dispatcher_.gate().install(topology_->table);
   dispatcher_.gate().run();
   dispatcher_.topology_changed();
@@ -185,6 +188,7 @@ void Worker::tick() {
   loop_.add_timer(kTickUs, [this] { tick(); });
   backends_.check_timeouts();
   dispatcher_.expire_held();
+  replica_reads_.tick();
   if (now_s() == last_second_) return;
   last_second_ = now_s();
   for_each_client([this](Client& client) { client.check_timeouts(last_second_); });
@@ -247,7 +251,7 @@ void Worker::fail(Task* task, std::string_view text) {
     return;
   }
   task->reply.clear(loop_.pool());
-  task->is_error = true;
+  task->is_error = task->failed_here = true;
   complete(task, resp::error(text));
 }
 

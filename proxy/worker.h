@@ -17,6 +17,7 @@
 #include "proxy/dispatcher.h"
 #include "proxy/event_loop.h"
 #include "proxy/mailbox.h"
+#include "proxy/replica_reads.h"
 #include "proxy/slowlog.h"
 #include "proxy/stats.h"
 #include "proxy/task.h"
@@ -72,6 +73,7 @@ class Worker {
   const Topology& topology() const noexcept { return *topology_; }
   BackendManager& backends() noexcept { return backends_; }
   const SlotGate& gate() noexcept { return dispatcher_.gate(); }
+  ReplicaReads& replica_reads() noexcept { return replica_reads_; }
   TaskPool& tasks() noexcept { return tasks_; }
   RequestParser& parser() noexcept { return parser_; }
   uint32_t now_s() const noexcept { return static_cast<uint32_t>(loop_.now() / 1'000'000); }
@@ -88,6 +90,11 @@ class Worker {
     if (client.watch != nullptr || client.wait != nullptr || client.replica_wait != nullptr) {
       dispatcher_.drop_connections(client);
     }
+  }
+  // See Dispatcher::ask().
+  void ask(Backend& backend, std::string_view request,
+           std::function<void(std::string_view)> answer) {
+    dispatcher_.ask(backend, request, std::move(answer));
   }
   // See Dispatcher::unblock().
   void unblock(Client& client, bool with_error, std::function<void(bool)> done) {
@@ -141,6 +148,7 @@ class Worker {
   RequestParser parser_;
   Dispatcher dispatcher_;
   BackendManager backends_;
+  ReplicaReads replica_reads_;
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const Topology> topology_;
   // By slot: the id of the group that is drained of it, since the slot is locked or migrating; 0 =
