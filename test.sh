@@ -253,7 +253,7 @@ fuzzers() {
 
 # ---- What is tested ------------------------------------------------------------------------------
 
-packages=("${BUILD_PACKAGES[@]}" redis-server redis-tools nutcracker python3 python3-hiredis python3-jsonschema procps)
+packages=("${BUILD_PACKAGES[@]}" openssl redis-server redis-tools nutcracker python3 python3-hiredis python3-jsonschema procps)
 useful=()
 if [ "$preset" = dev ]; then
   packages+=(clang-format)

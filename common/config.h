@@ -92,6 +92,8 @@ struct AdminConfig {
   Address listen{"127.0.0.1", 19001, ""};  // TCP only.
   // Names that Host headers may carry; addresses, localhost and the name in `listen` always may.
   std::vector<std::string> allowed_hosts;
+  std::string tls_cert;  // PEM files, both or none; their content is read again on reload.
+  std::string tls_key;
 
   bool operator==(const AdminConfig&) const = default;
 };

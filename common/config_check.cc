@@ -91,12 +91,21 @@ class Check {
                   ": give one of them another port");
     }
     if (config_.dashboard.enabled && config_.admin.enabled && valid("admin.listen") &&
-        !config_.dashboard.allow_plain_http && !is_loopback(config_.admin.listen)) {
+        !config_.dashboard.allow_plain_http && config_.admin.tls_cert.empty() &&
+        !is_loopback(config_.admin.listen)) {
       problem("admin.listen",
               "admin.listen is reachable from other machines, and the dashboard's passwords would "
-              "cross the network as they are: listen on 127.0.0.1 and put a proxy with TLS in "
-              "front, or set dashboard.enabled = false for metrics alone, or accept it with "
+              "cross the network as they are: set admin.tls_cert and admin.tls_key, or listen on "
+              "127.0.0.1 and put a proxy with TLS in front, or set dashboard.enabled = false for "
+              "metrics alone, or accept it with "
               "dashboard.allow_plain_http = true");
+    }
+    if (config_.admin.tls_cert.empty() != config_.admin.tls_key.empty()) {
+      const bool has_cert = !config_.admin.tls_cert.empty();
+      problem(has_cert ? "admin.tls_cert" : "admin.tls_key",
+              std::string(has_cert ? "admin.tls_cert" : "admin.tls_key") + " is given without " +
+                  (has_cert ? "admin.tls_key" : "admin.tls_cert") +
+                  ": HTTPS needs the certificate and its key");
     }
     const bool open = std::any_of(listen.begin(), listen.end(),
                                   [](const Address& address) { return !is_loopback(address); });

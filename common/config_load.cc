@@ -9,6 +9,7 @@
 #include "common/file.h"
 #include "common/option_table.h"
 #include "common/text.h"
+#include "common/tls_context.h"
 
 namespace pikaproxy {
 namespace {
@@ -82,6 +83,20 @@ void resolve_password(Config& config, Origins& origins, Problems& problems) {
   origins["auth.password"] = {file, where, true};
 }
 
+// Whether the admin port's certificate and key can be used.
+void check_tls(const AdminConfig& admin, const Origins& origins, Problems& problems,
+               std::vector<std::string>& warnings) {
+  if (!admin.enabled || admin.tls_cert.empty() || admin.tls_key.empty()) return;
+  auto context = TlsContext::load(admin.tls_cert, admin.tls_key);
+  if (!context) {
+    const bool is_key = context.error().starts_with("admin.tls_key");
+    add_problem(problems, origins.at(is_key ? "admin.tls_key" : "admin.tls_cert").where,
+                context.error());
+  } else if (std::string warning = (*context)->warning(); !warning.empty()) {
+    warnings.push_back(std::move(warning));
+  }
+}
+
 // `text` is the file's, if it could be read; otherwise `problems` says why.
 LoadResult load(const std::optional<std::string_view>& text, const ConfigSources& sources,
                 Problems problems) {
@@ -102,6 +117,7 @@ LoadResult load(const std::optional<std::string_view>& text, const ConfigSources
   resolve_password(config, origins, problems);
   // Comparing options would only confuse when those of the file are missing.
   if (complete) check_config(config, origins, problems, loaded.warnings);
+  check_tls(config.admin, origins, problems, loaded.warnings);
   LoadResult result;
   result.problems = std::move(problems);
   if (result.problems.empty()) result.loaded = std::move(loaded);

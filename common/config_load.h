@@ -42,7 +42,7 @@ struct LoadResult {
 };
 
 // Reads and checks all sources. Also how a reload begins.
-//   Effects: reads the file and the files that password_file options name; nothing else.
+//   Effects: reads the file and the files that password_file and tls options name; nothing else.
 LoadResult load_config(const ConfigSources& sources);
 
 // The same with the file's text at hand; `sources.file` is only its name in messages.

@@ -113,6 +113,9 @@ constexpr Option kOptions[] = {
     {FIELD(admin.listen), kAddress, kFixed, "Address of /metrics, /healthz and /readyz, host:port"},
     {FIELD(admin.allowed_hosts), kHostList, kFixed,
      "Names by which browsers may reach that port, beside addresses and localhost"},
+    {FIELD(admin.tls_cert), kText, kFixed,
+     "PEM file with the certificate, and its chain, of that port: it speaks HTTPS; empty = HTTP"},
+    {FIELD(admin.tls_key), kText, kFixed, "PEM file with the key of that certificate"},
 
     {FIELD(dashboard.enabled), kBool, kFixed,
      "Whether groups, slots and migrations are managed here, by the REST API on the admin port"},

@@ -73,12 +73,26 @@ Result<std::unique_ptr<AdminServer>> AdminServer::start(const AdminConfig& confi
   HttpServerConfig http_config;
   http_config.listen = config.listen;
   http_config.allowed_hosts = config.allowed_hosts;
+  std::shared_ptr<TlsContext> tls;
+  if (!config.tls_cert.empty()) {
+    auto loaded = TlsContext::load(config.tls_cert, config.tls_key);
+    if (!loaded) return Error{loaded.error()};
+    tls = std::move(*loaded);
+    http_config.tls = tls;
+  }
   auto http = HttpServer::start(std::move(http_config), std::move(routes));
   if (!http) return Error{http.error()};
   Address bound = config.listen;
   bound.port = (*http)->port();
-  log_info("admin port open", "addr", bound.to_string());
-  return std::unique_ptr<AdminServer>(new AdminServer(std::move(*http)));
+  log_info("admin port open", "addr", bound.to_string(), "tls", tls != nullptr);
+  return std::unique_ptr<AdminServer>(new AdminServer(std::move(*http), std::move(tls)));
+}
+
+void AdminServer::reload_tls() {
+  if (tls_ == nullptr) return;
+  if (const auto error = tls_->reload()) {
+    log_error("the admin port keeps its certificate", "problem", error->message);
+  }
 }
 
 }  // namespace pikaproxy

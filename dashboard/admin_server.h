@@ -37,12 +37,16 @@ class AdminServer {
   uint16_t port() const noexcept { return http_->port(); }
   // HttpServer::wake_sources().
   void wake_sources() { http_->wake_sources(); }
+  // Reads certificate and key again, for connections from now on.
+  void reload_tls();
   // Bounded in time; more than once is harmless.
   void stop() { http_->stop(); }
 
  private:
-  explicit AdminServer(std::unique_ptr<HttpServer> http) : http_(std::move(http)) {}
+  AdminServer(std::unique_ptr<HttpServer> http, std::shared_ptr<TlsContext> tls)
+      : tls_(std::move(tls)), http_(std::move(http)) {}
 
+  const std::shared_ptr<TlsContext> tls_;  // Null without TLS.
   std::unique_ptr<HttpServer> http_;
 };
 

@@ -56,6 +56,8 @@ class Dashboard {
   uint16_t port() const noexcept { return api_->port(); }
   // Waits until the proxy runs the table that the store has; false if it takes longer.
   bool wait_for_table(std::chrono::milliseconds timeout) const;
+  // AdminServer::reload_tls().
+  void reload_tls() { api_->reload_tls(); }
   // Bounded in time; more than once is harmless.
   void stop();
 

@@ -3,7 +3,9 @@
 #include <cstring>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/resp.h"
@@ -23,6 +25,9 @@ constexpr uint64_t kRelayMin = 32 * 1024;
 // A connection that worked for so long is made again at once when it is lost.
 constexpr Ticks kStableUs = 1'000'000;
 constexpr size_t kHandshakeReplyMax = 4096;
+constexpr Ticks kKillAgainUs = 10'000;
+constexpr int kReadsPerLook = 256;
+constexpr Ticks kIdleMaxUs = 10'000'000;
 constexpr uint8_t kIdentifyReplies = 3;  // CLIENT SETNAME, INFO and ID.
 
 Ticks to_ticks(Milliseconds duration) {
@@ -34,6 +39,32 @@ std::string request(std::initializer_list<std::string_view> args) {
   resp::append_array(out, static_cast<int64_t>(args.size()));
   for (const std::string_view arg : args) resp::append_bulk(out, arg);
   return out;
+}
+
+void close_socket(int fd) {
+  if (fd >= 0) ::close(fd);
+}
+
+// Reads some of what has come and forgets it. True: nothing will come any more.
+bool has_ended(int fd) {
+  char scratch[16 * 1024];
+  for (int reads = 0; reads < kReadsPerLook; ++reads) {
+    const ssize_t size = ::recv(fd, scratch, sizeof scratch, MSG_DONTWAIT);
+    if (size > 0 || (size < 0 && errno == EINTR)) continue;
+    return size == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+  }
+  return false;
+}
+
+// Whether a server that answers CLIENT ID so has to be taken for careless. No Redis is: before 5.0
+// all answer "ERR Syntax error, try CLIENT (LIST | KILL ...", codis-server too, where Pika names
+// other forms of CLIENT LIST; later ones refuse it to users who may not run it.
+bool sounds_careless(std::string_view reply) {
+  if (reply.starts_with("-NOPERM")) {
+    return !reply.starts_with("-NOPERM User ") &&
+           reply.find("or its subcommand") == std::string_view::npos;
+  }
+  return reply.starts_with("-ERR") && reply.find("(LIST | KILL") == std::string_view::npos;
 }
 
 std::string describe_error(int error) {
@@ -56,6 +87,8 @@ Backend::~Backend() {
   *alive_ = false;
   if (retry_timer_) loop_.cancel_timer(*retry_timer_);
   disconnect();
+  for (const Identity& old : given_up_) close_socket(old.fd);
+  for (const int fd : ending_) close_socket(fd);
   waiting_.clear(loop_.pool());
 }
 
@@ -219,6 +252,7 @@ void Backend::next_handshake_step() {
     // server that knows none of this says so, and that is fine.
     state_ = State::kPing;
     identified_ = 0;
+    is_careless_ = false;
     identity_ = {"", local_name(fd())};
     send(request({"CLIENT", "SETNAME",
                   worker_.manager().connection_name() + std::to_string(worker_.index())}));
@@ -273,6 +307,10 @@ void Backend::note_identity(std::string_view reply) {
     identity_.id = std::to_string(number);
     return;
   }
+  if (identified_ == kIdentifyReplies) {
+    is_careless_ = sounds_careless(reply);
+    return;
+  }
   // CLIENT INFO (Redis 6.2): "id=7 addr=10.0.0.5:50123 laddr=...". What the server sees as our
   // address is not what we see where addresses are translated on the way.
   constexpr std::string_view kField = " addr=";
@@ -301,15 +339,20 @@ void Backend::settle() {
 
 void Backend::on_kill_reply(std::string_view reply) {
   if (reply == ":0\r\n" || reply.find("No such client") != std::string_view::npos) {
-    given_up_.erase(given_up_.begin());
-    kill_by_id_ = true;
+    settled_one(kill_asked_);
     settle();
   } else if (!reply.starts_with('-')) {
-    // Killed. Asked again, since a server may only have taken note of it: it is dead when the
-    // server does not know it any more.
-    log_info("killed a connection that was given up", "server", group_.server.to_string(), "db",
-             db_, "address", given_up_.front().address);
-    settle();
+    // Killed. Asked again, since a server may only have taken note of it: it reads nothing more
+    // from it when it does not know it any more.
+    if (!kill_asked_) {
+      log_info("killed a connection that was given up", "server", group_.server.to_string(), "db",
+               db_, "address", given_up_.front().address);
+    }
+    kill_asked_ = true;
+    retry_timer_ = loop_.add_timer(kKillAgainUs, [this] {
+      retry_timer_.reset();
+      if (state_ == State::kSettle) settle();
+    });
   } else if (!reply.starts_with("-ERR") && !reply.starts_with("-NOPERM")) {
     attempt_failed("it answers CLIENT KILL with: " + std::string(reply_text(reply)));
   } else if (kill_by_id_ && !given_up_.front().id.empty()) {
@@ -321,9 +364,48 @@ void Backend::on_kill_reply(std::string_view reply) {
         " pass; allow this user CLIENT KILL",
         "server", group_.server.to_string(), "db", db_, "error", std::string(reply_text(reply)));
     unsettled_until_ = loop_.now() + to_ticks(worker_.config().backend.request_timeout);
-    given_up_.clear();
+    while (!given_up_.empty()) settled_one(false);
     become_ready();
   }
+}
+
+void Backend::settled_one(bool was_killed) {
+  const int fd = given_up_.front().fd;
+  given_up_.erase(given_up_.begin());
+  kill_by_id_ = true;
+  kill_asked_ = false;
+  if (fd < 0) return;
+  // One that the server does not know by this address ends when it has read all that was sent.
+  if (!was_killed) ::shutdown(fd, SHUT_WR);
+  ending_.push_back(fd);
+  check_ending();
+}
+
+void Backend::stay_awake() {
+  // Nobody waits for the answer.
+  Task* task = worker_.tasks().take();
+  task->command = find_command("ping");
+  task->started = loop_.now();
+  task->prefix_size = 0;
+  constexpr std::string_view kPing = "*1\r\n$4\r\nPING\r\n";
+  if (accept(task, kPing.size())) write(kPing);
+}
+
+void Backend::check_ending() {
+  std::erase_if(ending_, [](int fd) {
+    if (!has_ended(fd)) return false;
+    close_socket(fd);
+    return true;
+  });
+}
+
+std::string Backend::lacks(Need need) const {
+  if (need == Need::kClientId) {
+    return label_ + " does not know CLIENT ID, so nothing can wait there; poll instead";
+  }
+  return label_ +
+         " breaks its protocol, as Pika does, over a line break in a key, over XREAD of several"
+         " streams, and over XREAD and XDEL in a transaction: such requests are refused";
 }
 
 void Backend::become_ready() {
@@ -337,7 +419,19 @@ void Backend::become_ready() {
   attempt_ = 0;
   stats_->connects_ok.add();
   if (db_ == 0) stats_->up.set(1);
-  send_queue(waiting_);
+  stray_line_ = {};
+  const auto is_missed = [&](Need need, bool is_lacking) {
+    return is_lacking && (needs_ & static_cast<uint8_t>(need)) != 0;
+  };
+  // All of them: their bytes stand in one queue.
+  if (is_missed(Need::kCare, is_careless_)) {
+    fail_tasks("ERR " + lacks(Need::kCare));
+  } else if (is_missed(Need::kClientId, identity_.id.empty())) {
+    fail_tasks("ERR " + lacks(Need::kClientId));
+  }
+  needs_ = 0;
+  // Whose tasks failed may have had no use for it any more.
+  if (state_ == State::kReady) send_queue(waiting_);
 }
 
 void Backend::attempt_failed(const std::string& reason) {
@@ -356,6 +450,7 @@ void Backend::attempt_failed(const std::string& reason) {
                        : std::min(2 * pause_, to_ticks(config.reconnect_max));
   state_ = State::kWaiting;
   state_since_ = loop_.now();
+  if (retry_timer_) loop_.cancel_timer(*retry_timer_);
   retry_timer_ = loop_.add_timer(pause_, [this] {
     retry_timer_.reset();
     if (!retired_ || !given_up_.empty()) start_connect();
@@ -363,14 +458,25 @@ void Backend::attempt_failed(const std::string& reason) {
 }
 
 void Backend::lose(const std::string& reason, bool server_closed) {
-  stats_->lost.add();
-  log_warn("server connection lost", "server", group_.server.to_string(), "inflight", tasks_.size(),
-           "error", reason, "db", db_);
+  if (server_closed && tasks_.empty()) {
+    // Servers close what has been idle for long.
+    log_debug("server closed an idle connection", "server", group_.server.to_string(), "db", db_);
+  } else {
+    stats_->lost.add();
+    log_warn("server connection lost", "server", group_.server.to_string(), "inflight",
+             tasks_.size(), "error", reason, "db", db_);
+  }
   end_connection(reason, server_closed);
 }
 
 void Backend::end_connection(const std::string& reason, bool server_closed) {
-  if (!server_closed && !tasks_.empty()) given_up_.push_back(identity_);
+  if (!server_closed && !tasks_.empty()) {
+    given_up_.push_back(identity_);
+    if (identity_.id.empty()) {
+      given_up_.back().fd = release();
+      stats_->connections.subtract();
+    }
+  }
   disconnect();
   const bool was_stable = loop_.now() - ready_since_ >= kStableUs || last_received_ > ready_since_;
   if (was_stable) pause_ = 0;
@@ -388,6 +494,7 @@ void Backend::end_connection(const std::string& reason, bool server_closed) {
 
 void Backend::fail_tasks(const std::string& error) {
   waiting_.clear(loop_.pool());
+  needs_ = 0;
   unsent_ = nullptr;
   // What an answer leads to may bring new tasks here; they are not part of this failure.
   BackendTaskQueue failed;
@@ -426,6 +533,13 @@ void Backend::on_flush() {
 void Backend::on_data(std::string_view bytes) {
   last_received_ = loop_.now();
   while (!bytes.empty() && is_open()) {
+    if (is_careless() && framer_.at_start()) {
+      if (!stray_line_.take(bytes)) {
+        lose("answered something that is not RESP2");
+        return;
+      }
+      if (bytes.empty()) break;
+    }
     if (state_ == State::kReady && tasks_.empty()) {
       lose("sent a reply that nobody asked for");
       return;
@@ -490,6 +604,10 @@ bool Backend::take_reply_before(Task* task, std::string_view piece, bool first, 
 
 void Backend::take_reply(std::string_view piece, bool first, bool complete) {
   Task* const task = tasks_.front();
+  if (is_careless_) {
+    task->from_careless = true;
+    if (complete) stray_line_.allow();
+  }
   if (take_reply_before(task, piece, first, complete)) return;
   if (first) task->is_error = piece[0] == '-';
   if (!complete) {
@@ -532,12 +650,14 @@ void Backend::take_reply(std::string_view piece, bool first, bool complete) {
 }
 
 bool Backend::is_auth_lost(std::string_view reply) const noexcept {
-  return reply.starts_with("-NOAUTH ");
+  // Pika's begins with ERR.
+  return reply.starts_with("-NOAUTH ") || reply.starts_with("-ERR NOAUTH ");
 }
 
 void Backend::check_timeouts() {
   const Ticks now = loop_.now();
   const BackendConfig& config = worker_.config().backend;
+  if (!ending_.empty()) check_ending();
   switch (state_) {
     case State::kResolving:
     case State::kConnecting:
@@ -559,6 +679,8 @@ void Backend::check_timeouts() {
           stats_->timeouts.add();
           lose("did not answer within " + std::to_string(config.request_timeout.count()) + " ms");
         }
+      } else if (is_careless_ && !retired_ && now - last_received_ >= kIdleMaxUs) {
+        stay_awake();
       }
       break;
     case State::kClosed:

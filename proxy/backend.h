@@ -9,6 +9,7 @@
 
 #include "common/config.h"
 #include "common/reply_framer.h"
+#include "common/stray_line.h"
 #include "proxy/stats.h"
 #include "proxy/stream.h"
 #include "proxy/task.h"
@@ -68,9 +69,24 @@ class Backend : public Stream {
   }
   // As its server knows the connection; empty before it is made, and where the server does not
   // tell.
+  bool is_ready() const noexcept { return state_ == State::kReady; }
   const std::string& client_id() const noexcept { return identity_.id; }
   // It is connected, and its server knows no CLIENT ID: Pika, and Redis before 5.0.
   bool lacks_client_id() const noexcept { return state_ == State::kReady && identity_.id.empty(); }
+  // It is connected, and its server has to be taken for one that is careless with its protocol, as
+  // Pika is: its errors repeat keys as they are, so that a line break in a key forges replies, and
+  // to some requests it answers too much. It knows no CLIENT ID, and says so in other words than
+  // Redis.
+  bool is_careless() const noexcept { return state_ == State::kReady && is_careless_; }
+  // The same, or not known yet.
+  bool may_be_careless() const noexcept { return state_ != State::kReady || is_careless_; }
+
+  // What a request that is about to be accepted needs of the server. Without that, what has been
+  // accepted fails once the server is known, and none of it was sent.
+  enum class Need : uint8_t { kCare = 1, kClientId = 2 };
+  void need(Need need) noexcept { needs_ |= static_cast<uint8_t>(need); }
+  // Why a request that needs it is refused, without the "ERR ".
+  std::string lacks(Need need) const;
   bool is_idle() const noexcept { return tasks_.empty(); }
 
   // To tell when all that was accepted up to a moment is over: take accepted() then; it is over
@@ -78,7 +94,9 @@ class Backend : public Stream {
   uint64_t accepted() const noexcept { return accepted_; }
   uint64_t answered() const noexcept { return accepted_ - tasks_.size(); }
   // No connection that was given up can still run something.
-  bool is_settled() const noexcept { return given_up_.empty() && loop_.now() >= unsettled_until_; }
+  bool is_settled() const noexcept {
+    return given_up_.empty() && ending_.empty() && loop_.now() >= unsettled_until_;
+  }
 
   bool serves(const GroupConfig& group) const noexcept;
   const GroupConfig& group() const noexcept { return group_; }
@@ -129,6 +147,13 @@ class Backend : public Stream {
   // Kills the next given-up connection, or becomes ready when none is left.
   void settle();
   void on_kill_reply(std::string_view reply);
+  // The oldest given-up connection is killed, or was gone (not `was_killed`).
+  void settled_one(bool was_killed);
+  // Looks which of those have ended.
+  void check_ending();
+  // Pika stops reading from a connection that was idle for its `timeout` (60 s), and closes it some
+  // seconds later: a request that comes in between would wait for nothing.
+  void stay_awake();
   void become_ready();
   // The attempt failed: every waiting task gets `reason`, the next attempt comes after a pause.
   void attempt_failed(const std::string& reason);
@@ -156,13 +181,22 @@ class Backend : public Stream {
   struct Identity {
     std::string id;       // CLIENT ID; empty where the server does not tell.
     std::string address;  // Our end as the server sees it: "127.0.0.1:50123".
+    // One without an id, given up: kept open until its server closes it. -1 = closed.
+    int fd = -1;
   };
   Identity identity_;               // Of the present connection.
   std::vector<Identity> given_up_;  // Oldest first.
+  // Sockets of those that the server was told to kill, but may not be done with: see
+  // docs/slot-migration.md, "Drained".
+  std::vector<int> ending_;
+  bool kill_asked_ = false;  // For the oldest one given up.
   // Where a server lets us kill nothing, time has to do.
   Ticks unsettled_until_ = 0;
   bool kill_by_id_ = true;  // The form that is being tried.
   uint8_t identified_ = 0;  // Answers so far to what is sent along with PING.
+  bool is_careless_ = false;
+  uint8_t needs_ = 0;     // Need bits of what was accepted before the connection is ready.
+  StrayLine stray_line_;  // Of careless servers.
   Ticks patience_ = 0;
   uint64_t accepted_ = 0;   // Tasks, ever.
   BackendTaskQueue tasks_;  // Accepted, without a reply; oldest first.

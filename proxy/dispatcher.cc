@@ -312,6 +312,7 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
 
 void Dispatcher::forward_to(Request& request, GroupIndex group) {
   Backend& backend = worker_.backends().get(group, request.db);
+  if (!is_fit_for(backend, request)) return;
   Task* task = task_of(request);
   note_write(request.client, request.command, group);
   if (!backend.accept(task, request.raw.size())) return;
@@ -512,6 +513,9 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
     }
     ++shares_[share].keys;
   }
+  for (const Share& share : shares_) {
+    if (!is_fit_for(worker_.backends().get(share.group, request.db), request)) return;
+  }
   Gathering& gathering = start_gathering(request, kind);
   hold(gathering);
   Ticks not_before = 0;
@@ -563,8 +567,14 @@ void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
   const bool is_flush = request.command.name.starts_with("flush");
   const bool was_moving = !topology.leaving_groups.empty();
   if (topology.serving_groups.size() == 1 && !(is_flush && was_moving)) {
-    forward_to(request, topology.serving_groups.front());
-    return;
+    const GroupIndex group = topology.serving_groups.front();
+    // KEYS of a Pika shows what is not the users'.
+    const bool is_looked_at = kind == Gathering::Kind::kConcat &&
+                              worker_.backends().get(group, request.db).may_be_careless();
+    if (!is_looked_at) {
+      forward_to(request, group);
+      return;
+    }
   }
   Gathering& gathering = start_gathering(request, kind);
   if (is_flush) {

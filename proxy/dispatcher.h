@@ -10,6 +10,7 @@
 
 #include "common/command_table.h"
 #include "common/request_parser.h"
+#include "proxy/backend.h"
 #include "proxy/client.h"
 #include "proxy/gathering.h"
 #include "proxy/router.h"
@@ -17,7 +18,6 @@
 
 namespace pikaproxy {
 
-class Backend;
 class Worker;
 struct GroupConfig;
 
@@ -25,6 +25,7 @@ struct GroupConfig;
 // group its keys live in, or splits it over groups. One per worker, its thread only.
 //
 //   dispatcher.cc           checks, one group, several groups
+//   dispatcher_careless.cc  what must not be sent to Pika
 //   dispatcher_gate.cc      requests whose slot is not open: held, and sent later
 //   dispatcher_scan.cc      SCAN, RANDOMKEY
 //   dispatcher_scripts.cc   EVAL and the like
@@ -100,6 +101,14 @@ class Dispatcher : private SlotGate::Host {
   void forward(Request& request);
   void forward_to(Request& request, GroupIndex group);
   void forward_to_any(Request& request);
+  // False: it was refused, since this server would break its protocol over it.
+  bool is_fit_for(Backend& backend, Request& request) {
+    return !backend.may_be_careless() || is_fit_for_careless(backend, request);
+  }
+  bool is_fit_for_careless(Backend& backend, Request& request);
+  bool is_block_fit_for_careless(Backend& backend, Request& request);
+  // For one that needs a careful server: false if it was refused.
+  bool is_need_met(Backend& backend, Request& request);
   void split(Request& request, Gathering::Kind kind, size_t args_per_key);
   void fan_out(Request& request, Gathering::Kind kind);
   void scan(Request& request);

@@ -84,8 +84,7 @@ void Dispatcher::block(Request& request) {
   // dies of a BLPOP of a key with another type.
   if (const Backend& shared = worker_.backends().get(group, 0); shared.lacks_client_id()) {
     request.holds_client = false;
-    refuse(request, "ERR " + shared.label() +
-                        " does not know CLIENT ID, so nothing can wait there; poll instead");
+    refuse(request, "ERR " + shared.lacks(Backend::Need::kClientId));
     return;
   }
   Client& client = request.client;
@@ -108,6 +107,7 @@ void Dispatcher::block(Request& request) {
   client.wait->request = request.raw;
   client.wait->db = request.db;
   client.wait->recalled = false;
+  if (!backend->is_ready()) backend->need(Backend::Need::kClientId);
   note_write(client, request.command, group);
   if (!backend->accept(task, request.raw.size())) return;
   backend->write(client.wait->request);

@@ -76,7 +76,13 @@ void Dispatcher::gathered_scan(Gathering& gathering) {
       scratch_.clear();
       resp::append_array(scratch_, 2);
       resp::append_bulk(scratch_, std::to_string(cursor));
-      scratch_ += keys;
+      if (gathering.parts.front()->from_careless) {
+        std::string user_keys;
+        resp::append_array(scratch_, std::max<int64_t>(append_user_keys(keys, user_keys), 0));
+        scratch_ += user_keys;
+      } else {
+        scratch_ += keys;
+      }
       finish(gathering, scratch_);
       return;
     }

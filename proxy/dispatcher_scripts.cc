@@ -39,6 +39,7 @@ void Dispatcher::eval(Request& request) {
     return;
   }
   Backend& backend = worker_.backends().get(group, request.db);
+  if (!is_fit_for(backend, request)) return;
   Gathering& gathering = start_gathering(request, Gathering::Kind::kEvalsha);
   gathering.group = group;
   gathering.request = request.raw;

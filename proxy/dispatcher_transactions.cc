@@ -184,6 +184,10 @@ void Dispatcher::send_block(Request& request, std::string_view key) {
     }
     backend = watch->backend;
   }
+  if (backend->may_be_careless() && !is_block_fit_for_careless(*backend, request)) {
+    scripts_needed_.clear();
+    return;
+  }
   request.client.note_write(group, topology.epoch);
   for (const std::string& sha : scripts_needed_) load_script_first(*backend, sha);
   scripts_needed_.clear();
@@ -217,6 +221,7 @@ void Dispatcher::watch(Request& request) {
     client.watch->key = request.args[1];
   }
   Backend& backend = *client.watch->backend;
+  if (!is_fit_for(backend, request)) return;
   if (!backend.accept(task, request.raw.size())) return;
   backend.write(request.raw);
 }

@@ -61,19 +61,23 @@ void merge_sum(const Gathering& gathering, std::string& out) {
 void merge_concat(const Gathering& gathering, std::string& out) {
   int64_t elements = 0;
   std::vector<std::string_view> bodies;
+  std::string user_keys;
   for (const Task* part : gathering.parts) {
     const std::string_view reply = part->reply.view();
     ReplyCursor cursor(reply);
-    const int64_t length = cursor.enter();
+    const int64_t length =
+        part->from_careless ? append_user_keys(reply, user_keys) : cursor.enter();
     if (length < 0) {
       out += kUnexpected;
       return;
     }
     elements += length;
+    if (part->from_careless) continue;
     bodies.push_back(reply.substr(reply.find("\r\n") + 2));
   }
   resp::append_array(out, elements);
   for (const std::string_view body : bodies) out += body;
+  out += user_keys;
 }
 
 void merge_script_exists(const Gathering& gathering, std::string& out) {
@@ -100,6 +104,22 @@ void merge_script_exists(const Gathering& gathering, std::string& out) {
 }
 
 }  // namespace
+
+int64_t append_user_keys(std::string_view array, std::string& out) {
+  ReplyCursor cursor(array);
+  if (cursor.enter() < 0) return -1;
+  int64_t keys = 0;
+  for (std::string_view key = cursor.next(); !key.empty(); key = cursor.next()) {
+    const std::string_view name = reply_text(key);
+    if (name.starts_with("_internal:slotkey:4migrate:") ||
+        name.starts_with("_internal:slottag:4migrate:")) {
+      continue;
+    }
+    out += key;
+    ++keys;
+  }
+  return keys;
+}
 
 void merge_replies(const Gathering& gathering, std::string& out) {
   if (gathering.kind == Gathering::Kind::kAnyOk) {

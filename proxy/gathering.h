@@ -48,6 +48,11 @@ struct Gathering {
 // For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha and kOwn).
 void merge_replies(const Gathering& gathering, std::string& out);
 
+// Appends the elements of an array reply of keys, but for Pika's own: it shows the sets in which it
+// keeps which keys a slot has. Returns how many were appended; -1 if it is no array.
+//   Source: Pika 4.0's KEYS and SCAN with slotmigrate set, and include/pika_slot_command.h.
+int64_t append_user_keys(std::string_view array, std::string& out);
+
 // A SCAN cursor of ours holds the server's cursor and the number of the group it belongs to:
 //   cursor = server_cursor * 1024 + group
 // Hence 0 is the start and, as an answer, the end. Server cursors index a hash table; one beyond

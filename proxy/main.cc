@@ -167,6 +167,8 @@ class Process {
           return true;
         },
         [] { log_info("settings reloaded"); });
+    if (admin_ != nullptr) admin_->reload_tls();
+    if (dashboard_ != nullptr) dashboard_->reload_tls();
     manager_.note_reload(true);
   }
 

@@ -65,10 +65,19 @@ bool Stream::connect(const sockaddr* address, socklen_t size) {
 }
 
 void Stream::close() noexcept {
-  if (fd_ >= 0) {
-    ::close(fd_);  // Leaves the epoll set by that.
-    fd_ = -1;
-  }
+  if (fd_ >= 0) ::close(fd_);  // Leaves the epoll set by that.
+  forget_socket();
+}
+
+int Stream::release() noexcept {
+  const int fd = fd_;
+  if (fd >= 0) epoll_ctl(loop_.epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+  forget_socket();
+  return fd;
+}
+
+void Stream::forget_socket() noexcept {
+  fd_ = -1;
   phase_ = Phase::kClosed;
   interest_ = 0;
   output_.clear(loop_.pool_);

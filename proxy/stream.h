@@ -37,6 +37,8 @@ class Stream {
   bool connect(const sockaddr* address, socklen_t size);
   // Closes the socket and drops the output; on_close() is not called.
   void close() noexcept;
+  // The same, but the socket stays open and becomes the caller's; -1 if there was none.
+  int release() noexcept;
 
   // Queued output is written at the end of the turn.
   void send(std::string_view bytes);
@@ -82,6 +84,7 @@ class Stream {
 
   enum class Phase : uint8_t { kClosed, kConnecting, kOpen };
 
+  void forget_socket() noexcept;
   void handle_events(uint32_t events);
   void receive();
   bool relay(Stream& target, uint64_t bytes);

@@ -83,6 +83,7 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->dropped = false;
   task->is_block = false;
   task->holds_client = false;
+  task->from_careless = false;
   task->silent = false;
   task->replies_before = 0;
   task->next_of_client = free_;

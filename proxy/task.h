@@ -64,6 +64,7 @@ struct Task {
   bool dropped = false;         // The reply was too large to be kept: an error is the answer.
   bool is_block = false;        // A transaction.
   bool holds_client = false;    // Its client's next request is looked at when this one is answered.
+  bool from_careless = false;   // The reply is one of a server that is_careless(), see Backend.
   bool silent = false;          // CLIENT REPLY OFF or SKIP: nobody wants the reply.
   uint8_t prefix_size = 0;
   char prefix[104];  // The request's first bytes, for SLOWLOG.

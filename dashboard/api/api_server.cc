@@ -20,6 +20,7 @@ Auth::Options auth_options(const Config& config) {
   Auth::Options options;
   options.sessions = {config.dashboard.session_timeout, config.dashboard.session_max};
   options.cookie_name = "pikaproxy_" + std::to_string(config.admin.listen.port);
+  options.is_cookie_secure = !config.admin.tls_cert.empty();
   options.admin_password_out = config.dashboard.data_dir + "/admin-password";
   options.admin_password_in = config.dashboard.admin_password_file;
   return options;

@@ -41,6 +41,7 @@ class ApiServer {
   uint16_t port() const noexcept { return admin_->port(); }
   const std::vector<ApiRoute>& routes() const noexcept { return dispatch_->routes(); }
 
+  void reload_tls() { admin_->reload_tls(); }
   // Bounded in time, but waits for handlers that run; more than once is harmless.
   void stop();
 

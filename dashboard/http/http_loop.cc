@@ -9,6 +9,7 @@ namespace pikaproxy {
 namespace {
 
 constexpr size_t kReadBytes = 64 << 10;
+static_assert(kReadBytes >= HttpSocket::kReadBytesMin);
 constexpr int kEventsPerTurn = 256;
 constexpr int kAcceptsPerTurn = 64;
 constexpr std::chrono::milliseconds kAcceptPause{100};
@@ -106,6 +107,7 @@ bool HttpLoop::make_room() {
   for (const auto& [deadline, id] : deadlines_) {
     Connection& connection = connections_.at(id);
     const bool is_idle = connection.state == State::kLingering ||
+                         connection.state == State::kHandshaking ||
                          (connection.state == State::kReading && !connection.has_started);
     if (is_idle) {
       close(connection);
@@ -116,8 +118,10 @@ bool HttpLoop::make_room() {
 }
 
 // A fresh socket's buffer takes these few bytes at once; a client that has written already may get
-// a reset instead, which says the same.
+// a reset instead, which says the same. One that expects TLS would not understand them: for it the
+// end must do.
 void HttpLoop::refuse_connection(int fd, std::string detail) {
+  if (config_.tls != nullptr) return;
   HttpResponse response = problem_response({503, "too_many_connections", std::move(detail)});
   response.headers.emplace_back("Retry-After", "1");
   const std::string bytes = serialize(response, {.keep_alive = false});
@@ -127,18 +131,28 @@ void HttpLoop::refuse_connection(int fd, std::string detail) {
 
 void HttpLoop::add_connection(FileDescriptor fd, Peer peer) {
   const uint64_t id = next_id_++;
-  if (!add_to_epoll(epoll_.get(), fd.get(), id, EPOLLIN)) return;
-  Connection& connection = connections_.emplace(id, config_.limits).first->second;
+  Connection& connection =
+      connections_.try_emplace(id, config_.limits, std::move(fd), config_.tls.get()).first->second;
+  if (!add_to_epoll(epoll_.get(), connection.socket.fd(), id, EPOLLIN)) {
+    connections_.erase(id);
+    return;
+  }
   connection.id = id;
-  connection.fd = std::move(fd);
   connection.peer = std::move(peer);
   connection.armed_events = EPOLLIN;
   ++connections_by_peer_[connection.peer.network];
-  set_deadline(connection, now_ + config_.idle_timeout);
+  if (connection.socket.is_tls()) {
+    connection.state = State::kHandshaking;
+    set_deadline(connection, now_ + config_.handshake_timeout);
+  } else {
+    set_deadline(connection, now_ + config_.idle_timeout);
+  }
 }
 
 void HttpLoop::on_event(Connection& connection, uint32_t events) {
   switch (connection.state) {
+    case State::kHandshaking:
+      return shake_hands(connection);
     case State::kReading:
       // Only "100 Continue" is output in this state.
       if (connection.output.empty()) return read_some(connection);
@@ -148,7 +162,7 @@ void HttpLoop::on_event(Connection& connection, uint32_t events) {
       // connection stays until its handler is done, so that connections_max bounds the jobs as
       // well.
       if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
-        ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.fd.get(), nullptr);
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.socket.fd(), nullptr);
         return;
       }
       // The next request, or the end of the client's: it waits until this one is answered.
@@ -165,31 +179,84 @@ void HttpLoop::on_event(Connection& connection, uint32_t events) {
   }
 }
 
-void HttpLoop::read_some(Connection& connection) {
-  const ssize_t size = ::recv(connection.fd.get(), scratch_.data(), scratch_.size(), 0);
-  if (size < 0 && would_block(errno)) return;
-  // A client that stops sending in the middle of a request gets no answer: it did not ask anything.
-  if (size <= 0) return close(connection);
-  const auto bytes = static_cast<size_t>(size);
-  connection.input.append(scratch_.data(), bytes);
-  connection.buffered += bytes;
-  buffered_ += bytes;
+void HttpLoop::shake_hands(Connection& connection) {
+  if (!connection.has_started) {
+    connection.has_started = true;
+    if (connection.socket.drop_to_plain()) return refuse_plain_http(connection);
+  }
+  switch (connection.socket.handshake()) {
+    case HttpSocket::Status::kDone:
+      connection.state = State::kReading;
+      connection.has_started = false;
+      set_deadline(connection, now_ + config_.idle_timeout);
+      return watch(connection, EPOLLIN);
+    case HttpSocket::Status::kWantsInput:
+      return watch(connection, EPOLLIN);
+    case HttpSocket::Status::kWantsOutput:
+      return watch(connection, EPOLLOUT);
+    case HttpSocket::Status::kClosed:
+      return close(connection);
+  }
+}
+
+// Whoever forgot the "s" of "https" shall read why it does not work.
+void HttpLoop::refuse_plain_http(Connection& connection) {
+  HttpResponse response;
+  response.status = 400;
+  response.body = "This port speaks HTTPS: write https:// instead of http:// in the address.\n";
+  respond(connection, serialize(response, {.keep_alive = false}), false);
   advance(connection);
+}
+
+HttpLoop::Intake HttpLoop::take_input(Connection& connection) {
+  const auto received = connection.socket.receive(scratch_.data(), scratch_.size());
+  switch (received.status) {
+    case HttpSocket::Status::kDone:
+      connection.input.append(scratch_.data(), received.size);
+      connection.buffered += received.size;
+      buffered_ += received.size;
+      return Intake::kSome;
+    case HttpSocket::Status::kWantsInput:
+      watch(connection, EPOLLIN);
+      return Intake::kNone;
+    case HttpSocket::Status::kWantsOutput:
+      // TLS has something to say first. What it does not read yet would be reported on and on.
+      watch(connection, EPOLLOUT);
+      return Intake::kNone;
+    case HttpSocket::Status::kClosed:
+      break;
+  }
+  return Intake::kEnd;
+}
+
+void HttpLoop::read_some(Connection& connection) {
+  switch (take_input(connection)) {
+    case Intake::kSome:
+      return advance(connection);
+    case Intake::kNone:
+      return;
+    case Intake::kEnd:
+      // A client that stops in the middle of a request gets no answer: it did not ask anything.
+      return close(connection);
+  }
 }
 
 // A client whose body is under way has nothing to say but that it goes. A request sent ahead waits,
 // so its connection is not read from any more, and its end is noticed when something is sent.
 void HttpLoop::watch_for_end(Connection& connection) {
-  char byte;
-  const ssize_t size = ::recv(connection.fd.get(), &byte, 1, MSG_PEEK);
-  if (size < 0 && would_block(errno)) return;
-  if (size <= 0) return close(connection);
-  watch(connection, connection.armed_events & ~static_cast<uint32_t>(EPOLLIN));
+  switch (take_input(connection)) {
+    case Intake::kSome:
+      return watch(connection, 0);
+    case Intake::kNone:
+      return;
+    case Intake::kEnd:
+      return close(connection);
+  }
 }
 
 void HttpLoop::discard_some(Connection& connection) {
-  const ssize_t size = ::recv(connection.fd.get(), scratch_.data(), scratch_.size(), 0);
-  if (size == 0 || (size < 0 && !would_block(errno))) close(connection);
+  const auto status = connection.socket.discard(scratch_.data(), scratch_.size());
+  if (status == HttpSocket::Status::kClosed) close(connection);
 }
 
 // Carries the connection as far as it goes without waiting. It may be closed then.
@@ -234,11 +301,12 @@ void HttpLoop::advance(Connection& connection) {
 
 HttpLoop::Flush HttpLoop::flush(Connection& connection) {
   while (connection.output_sent < connection.output.size()) {
-    const ssize_t size =
-        ::send(connection.fd.get(), connection.output.data() + connection.output_sent,
-               connection.output.size() - connection.output_sent, MSG_NOSIGNAL);
-    if (size < 0) return would_block(errno) ? Flush::kBlocked : Flush::kBroken;
-    connection.output_sent += static_cast<size_t>(size);
+    const auto sent =
+        connection.socket.send(std::string_view(connection.output).substr(connection.output_sent));
+    if (sent.status == HttpSocket::Status::kWantsOutput) return Flush::kBlocked;
+    // Without renegotiation TLS never has to read before it can write.
+    if (sent.status != HttpSocket::Status::kDone) return Flush::kBroken;
+    connection.output_sent += sent.size;
   }
   connection.output = {};
   connection.output_sent = 0;
@@ -319,6 +387,7 @@ void HttpLoop::submit(Connection& connection) {
   job.route = connection.route;
   job.request = std::move(connection.reader.request());
   job.request.peer = connection.peer.address;
+  job.request.is_tls = connection.socket.is_tls();
   submit_(std::move(job));
 }
 
@@ -335,7 +404,8 @@ void HttpLoop::refuse(Connection& connection, const HttpProblem& problem, bool k
   HttpResponse response = problem_response(problem);
   if (!allow.empty()) response.headers.emplace_back("Allow", std::move(allow));
   if (problem.status == 503) response.headers.emplace_back("Retry-After", "1");
-  const HttpFraming framing{keep_alive, request.is_http_1_0, request.method == "HEAD"};
+  HttpFraming framing{keep_alive, request.is_http_1_0, request.method == "HEAD"};
+  framing.is_tls = connection.socket.is_tls();
   respond(connection, serialize(response, framing), keep_alive);
 }
 
@@ -355,7 +425,7 @@ void HttpLoop::begin_next_request(Connection& connection) {
 // response. So the client is told that no more comes, and what it still sends is thrown away for a
 // while.
 void HttpLoop::linger(Connection& connection) {
-  if (is_stopping_ || ::shutdown(connection.fd.get(), SHUT_WR) != 0) return close(connection);
+  if (is_stopping_ || !connection.socket.finish()) return close(connection);
   connection.state = State::kLingering;
   connection.input = {};
   connection.input_used = 0;
@@ -380,7 +450,7 @@ void HttpLoop::watch(Connection& connection, uint32_t events) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = connection.id;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.fd.get(), &event);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.socket.fd(), &event);
 }
 
 void HttpLoop::clear_deadline(Connection& connection) {
@@ -430,8 +500,9 @@ void HttpLoop::refuse_source(Connection& connection, const HttpFraming& framing)
   HttpResponse response = problem_response(
       {503, "too_many_streams", "Too many event streams are open: close some, or try again."});
   response.headers.emplace_back("Retry-After", "5");
-  respond(connection, serialize(response, {framing.keep_alive, framing.is_http_1_0, false}),
-          framing.keep_alive);
+  HttpFraming own{framing.keep_alive, framing.is_http_1_0, false};
+  own.is_tls = framing.is_tls;
+  respond(connection, serialize(response, own), framing.keep_alive);
   advance(connection);
 }
 

@@ -18,6 +18,7 @@
 #include "dashboard/http/http_request_reader.h"
 #include "dashboard/http/http_routes.h"
 #include "dashboard/http/http_server.h"
+#include "dashboard/http/http_socket.h"
 #include "dashboard/http/tcp_listener.h"
 
 namespace pikaproxy {
@@ -26,6 +27,8 @@ namespace pikaproxy {
 // constructor runs on that thread.
 //
 // A connection's states:
+//
+//   kHandshaking (with TLS) --> kReading
 //
 //   kReading --complete--> kHandling --response--> kWriting --keep-alive--> kReading
 //      |                                              ^ '------close-------> kLingering --EOF-->
@@ -51,13 +54,22 @@ class HttpLoop {
  private:
   using Clock = std::chrono::steady_clock;
 
-  enum class State { kReading, kHandling, kStreaming, kWaiting, kWriting, kLingering };
+  enum class State {
+    kHandshaking,
+    kReading,
+    kHandling,
+    kStreaming,
+    kWaiting,
+    kWriting,
+    kLingering
+  };
 
   struct Connection {
-    explicit Connection(const HttpLimits& limits) : reader(limits) {}
+    Connection(const HttpLimits& limits, FileDescriptor fd, const TlsContext* tls)
+        : socket(std::move(fd), tls), reader(limits) {}
 
     uint64_t id = 0;
-    FileDescriptor fd;
+    HttpSocket socket;
     Peer peer;
     State state = State::kReading;
     uint32_t armed_events = 0;     // What epoll watches for.
@@ -85,6 +97,10 @@ class HttpLoop {
   void refuse_connection(int fd, std::string detail);
   void add_connection(FileDescriptor fd, Peer peer);
   void on_event(Connection& connection, uint32_t events);
+  void shake_hands(Connection& connection);
+  void refuse_plain_http(Connection& connection);
+  enum class Intake { kSome, kNone, kEnd };
+  Intake take_input(Connection& connection);
   void read_some(Connection& connection);
   void watch_for_end(Connection& connection);
   void discard_some(Connection& connection);

@@ -6,6 +6,10 @@
 namespace pikaproxy {
 namespace {
 
+// Strict-Transport-Security: of the host's name, for 30 days. Browsers heed it where they trust the
+// certificate, and not for addresses.
+constexpr char kKeepToHttps[] = "max-age=2592000";
+
 const std::string* find_first(const NamedValues& values, std::string_view name) noexcept {
   for (const auto& [key, value] : values) {
     if (key == name) return &value;
@@ -159,6 +163,7 @@ std::string serialize(const HttpResponse& response, const HttpFraming& framing) 
   }
   if (!has_cache_control) out += "Cache-Control: no-store\r\n";
   out += "X-Content-Type-Options: nosniff\r\n";
+  if (framing.is_tls) append_header(out, "Strict-Transport-Security", kKeepToHttps);
   if (!framing.keep_alive) {
     out += "Connection: close\r\n";
   } else if (framing.is_http_1_0) {

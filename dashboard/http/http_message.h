@@ -26,6 +26,7 @@ struct HttpRequest {
   std::string host;  // Of the Host header or an absolute target, with its port; may be empty (1.0).
   std::string peer;  // The client's address without its port, e.g. "127.0.0.1".
   bool is_http_1_0 = false;
+  bool is_tls = false;
   bool keep_alive = true;  // What the client asked for, by version and Connection header.
 
   // The first value of that name, or nullptr. `name` in lower case.
@@ -71,6 +72,7 @@ struct HttpFraming {
   bool is_http_1_0 = false;    // A 1.0 client must be told that the connection stays open.
   bool is_head = false;        // Headers as for GET, no body.
   bool is_open_ended = false;  // No Content-Length: the body ends with the connection.
+  bool is_tls = false;         // Browsers are told to keep to HTTPS.
 };
 
 std::string serialize(const HttpResponse& response, const HttpFraming& framing);

@@ -9,6 +9,7 @@
 
 #include "common/address.h"
 #include "common/result.h"
+#include "common/tls_context.h"
 #include "dashboard/http/http_request_reader.h"
 #include "dashboard/http/http_routes.h"
 
@@ -17,18 +18,20 @@ namespace pikaproxy {
 struct HttpServerConfig {
   Address listen;
   std::vector<std::string>
-      allowed_hosts;     // Names in the Host header beside addresses and localhost.
-  uint32_t workers = 4;  // Threads that run handlers.
+      allowed_hosts;  // Names in the Host header beside addresses and localhost.
+  std::shared_ptr<const TlsContext> tls;  // HTTPS; null: HTTP.
+  uint32_t workers = 4;                   // Threads that run handlers.
   HttpLimits limits;
   uint32_t connections_max = 2048;           // Then the longest idle one is closed for a new one.
   uint32_t connections_per_peer_max = 1792;  // Per IPv4 address or IPv6 /64; further ones get 503.
   uint32_t sources_max = 1280;               // Bodies under way at once; further ones get 503.
   uint64_t buffered_max = 64ull << 20;       // Bytes of requests, all connections; 503 beyond.
-  std::chrono::milliseconds request_timeout{10'000};   // From its first byte to its last; 408.
-  std::chrono::milliseconds idle_timeout{60'000};      // Between requests, and before the first.
-  std::chrono::milliseconds response_timeout{30'000};  // Until the client has taken all of it.
-  std::chrono::milliseconds linger_timeout{2'000};     // For the client to read the last response.
-  std::chrono::milliseconds stop_timeout{1'000};       // stop() lets responses under way finish.
+  std::chrono::milliseconds handshake_timeout{10'000};  // Of TLS, from the connect on.
+  std::chrono::milliseconds request_timeout{10'000};    // From its first byte to its last; 408.
+  std::chrono::milliseconds idle_timeout{60'000};       // Between requests, and before the first.
+  std::chrono::milliseconds response_timeout{30'000};   // Until the client has taken all of it.
+  std::chrono::milliseconds linger_timeout{2'000};      // For the client to read the last response.
+  std::chrono::milliseconds stop_timeout{1'000};        // stop() lets responses under way finish.
 };
 
 // An HTTP/1.1 server for an admin port that anybody may connect to.

@@ -71,6 +71,7 @@ void HttpWorkers::run() {
     result.keep_alive = job.request.keep_alive;
     result.framing = {job.request.keep_alive, job.request.is_http_1_0,
                       job.request.method == "HEAD"};
+    result.framing.is_tls = job.request.is_tls;
     HttpResponse response = call(*job.route, job.request);
     // HEAD asks what the headers would be: of what is still to come there are none but these.
     if (response.source == nullptr || result.framing.is_head) {

@@ -561,6 +561,8 @@ slots = ["50-60", "100-200"]
                                                            {"admin.enabled", "false"},
                                                            {"admin.listen", "127.0.0.1:2"},
                                                            {"admin.allowed_hosts", "x"},
+                                                           {"admin.tls_cert", "x"},
+                                                           {"admin.tls_key", "x"},
                                                            {"dashboard.enabled", "false"},
                                                            {"dashboard.data_dir", "x"},
                                                            {"dashboard.admin_password_file", "x"},

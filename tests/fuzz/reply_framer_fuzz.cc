@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/reply_framer.h"
+#include "common/stray_line.h"
 #include "proxy/gathering.h"
 
 using namespace pikaproxy;
@@ -42,24 +43,37 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-Outcome frame(std::string_view bytes, const std::vector<size_t>& cuts) {
+// `careless`: an empty line may stand behind each reply.
+Outcome frame(std::string_view bytes, const std::vector<size_t>& cuts, bool careless = false) {
   Outcome outcome;
   ReplyFramer framer;
+  StrayLine stray_line;
   size_t start = 0;
   for (const size_t end : cuts) {
     while (start < end) {
       const size_t size = end - start;
       const std::unique_ptr<char[]> copy(new char[size]);
       std::memcpy(copy.get(), bytes.data() + start, size);
+      std::string_view piece(copy.get(), size);
+      if (careless && framer.at_start()) {
+        const bool is_allowed = stray_line.take(piece);
+        start = end - piece.size();
+        if (!is_allowed) {
+          outcome.failed = true;
+          outcome.rest.clear();
+          return outcome;
+        }
+        if (piece.empty()) continue;
+      }
       uint64_t consumed = 0;
-      const Status status = framer.feed({copy.get(), size}, consumed);
+      const Status status = framer.feed(piece, consumed);
       if (status == Status::kError) {
         outcome.failed = true;
         outcome.rest.clear();
         return outcome;
       }
-      require(consumed > 0 && consumed <= size, "some of the bytes belong to the reply");
-      outcome.rest.append(copy.get(), consumed);
+      require(consumed > 0 && consumed <= piece.size(), "some of the bytes belong to the reply");
+      outcome.rest.append(piece.substr(0, consumed));
       start += consumed;
       if (status == Status::kNeedMore) {
         require(start == end, "all bytes belong to a reply that goes on");
@@ -68,6 +82,7 @@ Outcome frame(std::string_view bytes, const std::vector<size_t>& cuts) {
         require(framer.at_start(), "a complete reply leaves nothing behind");
         outcome.replies.push_back(outcome.rest);
         outcome.rest.clear();
+        stray_line.allow();
       }
     }
   }
@@ -132,6 +147,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::vector<size_t> every;
     for (size_t cut = 1; cut <= bytes.size(); ++cut) every.push_back(cut);
     require(frame(bytes, every) == whole, "single bytes change nothing");
+    require(frame(bytes, every, true) == frame(bytes, {bytes.size()}, true),
+            "nor do they where empty lines are skipped");
+  }
+  if (!whole.failed) {
+    require(frame(bytes, {bytes.size()}, true) == whole, "skipping empty lines takes nothing else");
   }
 
   for (const std::string& reply : whole.replies) walk(reply, 0);

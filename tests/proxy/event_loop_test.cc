@@ -463,9 +463,10 @@ TEST_SUITE("proxy/stream") {
       run(loop);
       writer.join();
       CHECK(got == expected);
-      // Some may have gone through memory, while the target's socket was full.
+      // Some may have gone through memory, while the target's socket was full or "head" not yet
+      // out.
       CHECK(source.relayed + source.received.size() == size + tail.size());
-      CHECK(source.relayed > 0);
+      if (size > 1) CHECK(source.relayed > 0);
     }
   }
 

@@ -43,6 +43,7 @@ class ScriptedServer {
     ending_ = true;
     thread_.join();
     for (auto& [id, connection] : connections_) ::close(connection.fd);
+    for (const int fd : killed_sockets_) ::close(fd);
     ::close(listener_);
   }
   ScriptedServer(const ScriptedServer&) = delete;
@@ -56,6 +57,9 @@ class ScriptedServer {
   // that should be dead gets every chance to run late.
   void stall() { stalled_ = last_id_.load(); }
   void go_on() { stalled_ = 0; }
+  // A connection that is killed is read from no more, and unknown, but stays open until this is
+  // taken back: Pika closes one when its thread has done with the last request.
+  void finish_slowly(bool on) { finishes_slowly_ = on; }
   // Requests with this name are executed, but not answered until the name is taken back ("").
   void keep_back(const std::string& name) {
     const std::lock_guard lock(mutex_);
@@ -120,6 +124,10 @@ class ScriptedServer {
         it = std::make_reverse_iterator(connections_.lower_bound(id));
       }
       pay();
+      if (!finishes_slowly_) {
+        for (const int fd : killed_sockets_) ::close(fd);
+        killed_sockets_.clear();
+      }
       if (!did) ::poll(nullptr, 0, 1);
     }
   }
@@ -183,8 +191,12 @@ class ScriptedServer {
     [[maybe_unused]] const ssize_t sent =
         ::send(connection->second.fd, reply.data(), reply.size(), MSG_NOSIGNAL);
   }
-  void close(uint64_t id) {
-    ::close(connections_[id].fd);
+  void close(uint64_t id, bool is_killed = false) {
+    if (is_killed) {
+      killed_sockets_.push_back(connections_[id].fd);
+    } else {
+      ::close(connections_[id].fd);
+    }
     connections_.erase(id);
   }
   // With mutex_ held.
@@ -236,7 +248,7 @@ class ScriptedServer {
       if (!is_it) continue;
       ++killed_;
       const uint64_t gone = id;
-      close(gone);
+      close(gone, true);
       return by_id ? ":1\r\n" : "+OK\r\n";
     }
     return by_id ? ":0\r\n" : "-ERR No such client\r\n";
@@ -246,11 +258,13 @@ class ScriptedServer {
   Address address_;
   std::atomic<bool> ending_{false};
   std::atomic<bool> hung_{false};
+  std::atomic<bool> finishes_slowly_{false};
   std::atomic<uint64_t> stalled_{0};  // Connections up to this id.
   std::atomic<uint64_t> last_id_{0};
 
   // Its thread only.
   std::map<uint64_t, Connection> connections_;
+  std::vector<int> killed_sockets_;
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.

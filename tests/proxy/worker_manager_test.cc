@@ -293,6 +293,26 @@ TEST_SUITE("proxy/worker_manager") {
     CHECK(cluster.a.count("SET") == 2);
   }
 
+  TEST_CASE("a server without ids may have a killed connection's request still running") {
+    Cluster cluster([](Config& config) { config.backend.request_timeout = Milliseconds(200); });
+    cluster.a.answer("CLIENT ID", "-ERR unknown\r\n");
+    cluster.a.finish_slowly(true);
+    REQUIRE(cluster.install(cluster.table(1)).wait() == "1");
+    TestClient client(*cluster.manager);
+    REQUIRE(client.call({"SET", "k", "old"}) == "+OK\r\n");
+    cluster.a.stall();
+    CHECK(client.call({"SET", "k", "late"}).starts_with("-ERR server "));
+    // Killed, and unknown to the server, which goes on with others. Its socket is still open.
+    CHECK(client.call({"GET", "k"}) == "$3\r\nold\r\n");
+    const Told locked = cluster.install(cluster.table(2, SlotState::kLocked));
+    wait_until([&] { return cluster.manager->epoch() == 2; });
+    // Turns enough for an acknowledgement that should not come.
+    for (int i = 0; i < 100; ++i) REQUIRE(client.call({"GET", "other"}) == "$-1\r\n");
+    CHECK_FALSE(locked.is_told());
+    cluster.a.finish_slowly(false);
+    CHECK(locked.wait() == "2");
+  }
+
   TEST_CASE("a locked slot is not acknowledged while its server hangs") {
     Cluster cluster([](Config& config) {
       config.backend.request_timeout = Milliseconds(200);
