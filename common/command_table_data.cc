@@ -589,8 +589,8 @@ constexpr Row kRows[] = {
      "@admin @slow @dangerous", "7.0.0", {}, {}, kOneServer},
     {"module|unload", 3, kRefuse, kFlagAdmin | kFlagNoscript | kFlagNoAsyncLoading,
      "@admin @slow @dangerous", "4.0.0", {}, {}, kOneServer},
-    {"monitor", 1, kRefuse, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@admin @slow @dangerous", "1.0.0", {}, {}, kOneServer},
+    {"monitor", 1, kLocal, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
+     "@admin @slow @dangerous", "1.0.0", {}, {}, {}, kForAdmins},
     {"move", 3, kRefuse, kFlagWrite | kFlagFast, "@keyspace @write @fast", "1.0.0",
      kKey1RwAccessUpdate, {},
      "MOVE is not supported by this proxy; DUMP the key, SELECT the other database, RESTORE "

@@ -14,6 +14,7 @@
 #include "proxy/socket_options.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
+#include "proxy/worker_manager.h"
 
 namespace pikaproxy {
 namespace {
@@ -60,6 +61,7 @@ bool Client::start(int fd) {
 void Client::reset_session() {
   transaction.reset();
   worker_.drop_connections(*this);
+  end_monitor();
   session = Session{};
   session.authenticated = session.admin = !needs_credentials(worker_.config());
   session.read_from = worker_.config().proxy.read_from;
@@ -431,7 +433,16 @@ void Client::shut(Disconnect why) {
     }
   }
   worker_.drop_connections(*this);
+  end_monitor();
   worker_.remove_client(this, why);
+}
+
+void Client::end_monitor() {
+  if (!std::exchange(session.monitor, false)) return;
+  worker_.monitors().remove(*this);
+  for (const auto& worker : worker_.manager().workers()) {
+    worker->loop().post([&monitors = worker->monitors()] { monitors.change(-1); });
+  }
 }
 
 void Client::check_timeouts(uint32_t now_s) {
@@ -488,6 +499,7 @@ std::string Client::describe() const {
   if (peer_name(fd()).starts_with("unix:")) flags += 'U';
   if (wait != nullptr || replica_wait != nullptr) flags += 'b';
   if (closing_) flags += 'c';
+  if (session.monitor) flags += 'O';
   if (session.no_evict) flags += 'e';
   if (session.no_touch) flags += 'T';
   if (flags.empty()) flags = "N";

@@ -102,6 +102,8 @@ class Client : public Stream {
   bool is_closing() const noexcept { return closing_; }
   // No request waits for its reply.
   bool has_no_request() const noexcept { return queue_.empty(); }
+  // Replies that wait to be sent.
+  uint64_t unread_bytes() const noexcept { return output_bytes() + kept_bytes_; }
   // Nothing in flight, nothing to write.
   bool is_idle() const noexcept { return queue_.empty() && output_bytes() == 0; }
 
@@ -121,6 +123,7 @@ class Client : public Stream {
     bool admin = false;
     bool no_evict = false;
     bool no_touch = false;
+    bool monitor = false;
     ReadFrom read_from = ReadFrom::kMaster;
     enum class Replies : uint8_t { kOn, kOff, kSkipNext, kSkipThis } replies = Replies::kOn;
   };
@@ -198,6 +201,7 @@ class Client : public Stream {
   void shut_for_output();
   void settle();
   void finish_closing();
+  void end_monitor();
 
   // Constant after construction.
   Worker& worker_;

@@ -102,6 +102,7 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
   const bool is_plain = client.transaction == nullptr && (command->flags & kFlagBlocking) == 0 &&
                         command->action < CommandAction::kTransaction;
   if (!is_plain && !client.has_no_request() && must_be_alone(client, *command, args)) return false;
+  if (worker_.monitors().is_on()) worker_.monitors().note(client, *command, args);
   client.note_command(*command);
   if (parser.is_inline()) {
     encoded_.clear();

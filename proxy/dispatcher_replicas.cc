@@ -46,9 +46,10 @@ bool Dispatcher::find_replica(const Request& request, GroupIndex group, Ticks no
   const Client& client = request.client;
   const bool only_replicas = client.session.read_from == ReadFrom::kReplica;
   ReplicaReads& reads = worker_.replica_reads();
+  // What is still on its way to the master, no replica can be known to have.
+  if (worker_.config().proxy.read_own_writes && client.may_be_writing()) not_before = INT64_MAX;
   const std::optional<size_t> replica = reads.choose(group, not_before, client.id());
-  const bool is_writing = worker_.config().proxy.read_own_writes && client.may_be_writing();
-  if (replica && (!is_writing || only_replicas)) {
+  if (replica) {
     backend = &worker_.backends().replica(group, *replica, request.db);
     return true;
   }

@@ -32,6 +32,7 @@ struct LocalEntry {
 std::span<const std::span<const LocalEntry>> local_entries();
 std::span<const LocalEntry> connection_commands();  // AUTH HELLO PING SELECT ...
 std::span<const LocalEntry> client_commands();      // CLIENT ...
+std::span<const LocalEntry> monitor_commands();     // MONITOR
 std::span<const LocalEntry> proxy_commands();       // PROXY EXPLAIN
 std::span<const LocalEntry> server_commands();      // INFO CONFIG SLOWLOG COMMAND TIME
 

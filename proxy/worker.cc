@@ -24,6 +24,7 @@ Worker::Worker(WorkerManager& manager, size_t index, Resolver& resolver,
       dispatcher_(*this),
       backends_(*this, resolver),
       replica_reads_(*this),
+      monitors_(*this),
       config_(std::move(config)),
       topology_(std::move(topology)) {
   slowlog_.configure(config_->slowlog);
@@ -210,6 +211,7 @@ void Worker::end_turn() {
       if (client->is_open()) client->resume();
     }
   }
+  monitors_.flush();
   if (gate.held_bytes() != stats_.held_bytes.get()) {
     stats_.held_requests.set(gate.held());
     stats_.held_bytes.set(gate.held_bytes());

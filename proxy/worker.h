@@ -17,6 +17,7 @@
 #include "proxy/dispatcher.h"
 #include "proxy/event_loop.h"
 #include "proxy/mailbox.h"
+#include "proxy/monitor.h"
 #include "proxy/replica_reads.h"
 #include "proxy/slowlog.h"
 #include "proxy/stats.h"
@@ -73,6 +74,7 @@ class Worker {
   const Topology& topology() const noexcept { return *topology_; }
   BackendManager& backends() noexcept { return backends_; }
   const SlotGate& gate() noexcept { return dispatcher_.gate(); }
+  Monitors& monitors() noexcept { return monitors_; }
   ReplicaReads& replica_reads() noexcept { return replica_reads_; }
   TaskPool& tasks() noexcept { return tasks_; }
   RequestParser& parser() noexcept { return parser_; }
@@ -149,6 +151,7 @@ class Worker {
   Dispatcher dispatcher_;
   BackendManager backends_;
   ReplicaReads replica_reads_;
+  Monitors monitors_;
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const Topology> topology_;
   // By slot: the id of the group that is drained of it, since the slot is locked or migrating; 0 =

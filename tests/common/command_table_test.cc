@@ -212,7 +212,7 @@ TEST_SUITE("common/command_table") {
     CHECK(subcommand("client", "tracking").refusal ==
           "unknown subcommand 'TRACKING'. Try CLIENT HELP.");
     for (const auto name :
-         {"subscribe", "monitor", "waitaof", "cluster", "acl", "migrate", "debug", "shutdown",
+         {"subscribe", "waitaof", "cluster", "acl", "migrate", "debug", "shutdown",
           "replicaof", "sflush", "psync", "restore-asking", "sentinel", "swapdb", "move"}) {
       CHECK(command(name).action == CommandAction::kRefuse);
     }
