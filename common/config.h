@@ -49,8 +49,10 @@ struct ProxyConfig {
   uint64_t hold_max = 64ull << 20;  // R. Bytes of all such requests, per worker.
   // R. For connections made from then on; READONLY and READWRITE change it for one.
   ReadFrom read_from = ReadFrom::kMaster;
-  Milliseconds replica_max_lag{3'000};    // R. A replica is read from if it is behind by less.
-  bool read_own_writes = true;            // R. A replica must have what the client has written.
+  Milliseconds replica_max_lag{3'000};  // R. A replica is read from if it is behind by less.
+  bool cluster_mode = false;            // Clients see a Redis Cluster of one node.
+  std::string announce;         // Where that is, host:port; empty = where the client connected to.
+  bool read_own_writes = true;  // R. A replica must have what the client has written.
   Milliseconds shutdown_timeout{10'000};  // R. How long SIGTERM waits for requests in flight.
 
   bool operator==(const ProxyConfig&) const = default;

@@ -53,6 +53,7 @@ class Check {
     ketama_options();
     users();
     groups();
+    announce();
   }
 
  private:
@@ -176,6 +177,17 @@ class Check {
       if (user.password.empty() && valid(id + ".password")) {
         problem(id, title + " has no password: add password or password_file");
       }
+    }
+  }
+
+  void announce() {
+    const std::string& text = config_.proxy.announce;
+    if (text.empty()) return;
+    const Result<Address> address = parse_address(text);
+    if (!address || address->is_unix() || address->port == 0) {
+      problem("proxy.announce", "proxy.announce must be host:port, not " + quote(text));
+    } else if (!config_.proxy.cluster_mode) {
+      warnings_.push_back("proxy.announce does nothing without proxy.cluster_mode = true");
     }
   }
 

@@ -79,6 +79,10 @@ constexpr Option kOptions[] = {
      "A replica that may be behind its master by more is not read from", 100, kHourMs},
     {FIELD(proxy.read_own_writes), kBool, kReloadable,
      "Whether a replica is only read from if it has what the client has written"},
+    {FIELD(proxy.cluster_mode), kBool, kFixed,
+     "Whether clients see a Redis Cluster, with this proxy as its only node"},
+    {FIELD(proxy.announce), kText, kFixed,
+     "Address of that node, host:port; empty = the one that the client connected to"},
     {FIELD(proxy.shutdown_timeout), kDuration, kReloadable,
      "How long SIGTERM waits for unanswered requests; 0 = not at all", 0, kHourMs},
 

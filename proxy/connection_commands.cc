@@ -106,7 +106,7 @@ void hello(Client& client, const Command&, Arguments args) {
   resp::append_bulk(out, "id");
   resp::append_integer(out, static_cast<int64_t>(client.id()));
   resp::append_bulk(out, "mode");
-  resp::append_bulk(out, "standalone");
+  resp::append_bulk(out, client.worker().config().proxy.cluster_mode ? "cluster" : "standalone");
   resp::append_bulk(out, "role");
   resp::append_bulk(out, "master");
   resp::append_bulk(out, "modules");

@@ -98,7 +98,7 @@ void write_server(InfoWriter& out, WorkerManager& manager, const Config& config)
   const auto uptime_s =
       static_cast<uint64_t>(std::max<int64_t>(0, (now_ms - manager.started_unix_ms()) / 1000));
   out.line("redis_version", kRedisVersion);
-  out.line("redis_mode", "standalone");
+  out.line("redis_mode", config.proxy.cluster_mode ? "cluster" : "standalone");
   out.line("pikaproxy_version", kVersion);
   out.line("pikaproxy_commit", kCommit);
   out.line("os", std::string(system.sysname) + " " + system.release + " " + system.machine);
@@ -217,7 +217,7 @@ std::string info_text(WorkerManager& manager, const std::set<std::string>& secti
     }
   }
   if (out.section("Latencystats", false)) write_latency(out, manager);
-  if (out.section("Cluster")) out.line("cluster_enabled", uint64_t{0});
+  if (out.section("Cluster")) out.line("cluster_enabled", uint64_t{config.proxy.cluster_mode});
   if (out.section("Proxy")) {
     out.line("workers", manager.workers().size());
     out.line("router", config.proxy.router == RouterKind::kSlot ? "slot" : "ketama");

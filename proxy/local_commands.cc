@@ -30,8 +30,8 @@ const std::vector<LocalHandler>& handlers() {
 
 std::span<const std::span<const LocalEntry>> local_entries() {
   static const std::span<const LocalEntry> kAll[] = {connection_commands(), client_commands(),
-                                                     monitor_commands(), proxy_commands(),
-                                                     server_commands()};
+                                                     cluster_commands(),    monitor_commands(),
+                                                     proxy_commands(),      server_commands()};
   return kAll;
 }
 
