@@ -33,6 +33,8 @@ enum class CommandAction : uint8_t {
   kTransaction,  // MULTI EXEC DISCARD WATCH UNWATCH: queued here, sent as one block.
   kBlock,        // BLPOP and alike: as kForward, over a connection of the client's own.
   kWait,         // WAIT: asks the groups that the client has written to, again and again.
+  kSubscribe,    // SUBSCRIBE and alike: through subscriptions that all clients share.
+  kPublish,      // PUBLISH SPUBLISH: to the group of the channel's slot.
   kLocal,        // Answered by the proxy. A container (CLIENT) is kLocal when it has a served
                  // subcommand: what happens is the subcommand's action.
   kRefuse,       // Known, not served: `refusal` says why.

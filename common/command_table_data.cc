@@ -175,8 +175,6 @@ constexpr std::string_view kNondeterministicOutputOrder[] = {"nondeterministic_o
 constexpr std::string_view kNondeterministicOutputSpecial[] = {
     "nondeterministic_output", "request_policy:special"};
 
-constexpr std::string_view kNoPubsub =
-    "publish and subscribe are not supported by this proxy; connect to a server directly";
 constexpr std::string_view kNoCluster =
     "This instance has cluster support disabled";
 constexpr std::string_view kLatencyElsewhere =
@@ -629,28 +627,27 @@ constexpr Row kRows[] = {
     {"proxy|help", 2, kLocal, kFlagLoading | kFlagStale, "@slow @connection", "1.0.0"},
     {"psetex", 4, kForward, kFlagWrite | kFlagDenyoom, "@write @string @slow", "2.6.0",
      kKey1OwUpdate},
-    {"psubscribe", -2, kRefuse, kFlagPubsub | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@pubsub @slow", "2.0.0", {}, {}, kNoPubsub},
+    {"psubscribe", -2, kSubscribe, kFlagPubsub | kFlagNoscript | kFlagLoading | kFlagStale,
+     "@pubsub @slow", "2.0.0"},
     {"psync", -3, kRefuse, kFlagAdmin | kFlagNoscript | kFlagNoAsyncLoading | kFlagNoMulti,
      "@admin @slow @dangerous", "2.8.0", {}, {}, kForServers},
     {"pttl", 2, kForward, kFlagReadonly | kFlagFast, "@keyspace @read @fast", "2.6.0",
      kKey1RoAccess, kNondeterministicOutput},
-    {"publish", 3, kRefuse, kFlagPubsub | kFlagLoading | kFlagStale | kFlagFast | kFlagMayReplicate,
-     "@pubsub @fast", "2.0.0", {}, {}, kNoPubsub},
-    {"pubsub", -2, kRefuse, 0, "@slow", "2.8.0", {}, {}, kNoPubsub},
-    {"pubsub|channels", -2, kRefuse, kFlagPubsub | kFlagLoading | kFlagStale, "@pubsub @slow",
-     "2.8.0", {}, {}, kNoPubsub},
-    {"pubsub|help", 2, kRefuse, kFlagLoading | kFlagStale, "@slow", "6.2.0", {}, {}, kNoPubsub},
-    {"pubsub|numpat", 2, kRefuse, kFlagPubsub | kFlagLoading | kFlagStale, "@pubsub @slow", "2.8.0",
-     {}, {}, kNoPubsub},
-    {"pubsub|numsub", -2, kRefuse, kFlagPubsub | kFlagLoading | kFlagStale, "@pubsub @slow",
-     "2.8.0", {}, {}, kNoPubsub},
-    {"pubsub|shardchannels", -2, kRefuse, kFlagPubsub | kFlagLoading | kFlagStale, "@pubsub @slow",
-     "7.0.0", {}, {}, kNoPubsub},
-    {"pubsub|shardnumsub", -2, kRefuse, kFlagPubsub | kFlagLoading | kFlagStale, "@pubsub @slow",
-     "7.0.0", {}, {}, kNoPubsub},
-    {"punsubscribe", -1, kRefuse, kFlagPubsub | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@pubsub @slow", "2.0.0", {}, {}, kNoPubsub},
+    {"publish", 3, kPublish, kFlagPubsub | kFlagLoading | kFlagStale | kFlagFast | kFlagMayReplicate,
+     "@pubsub @fast", "2.0.0"},
+    {"pubsub", -2, kLocal, 0, "@slow", "2.8.0"},
+    {"pubsub|channels", -2, kLocal, kFlagPubsub | kFlagLoading | kFlagStale, "@pubsub @slow",
+     "2.8.0"},
+    {"pubsub|help", 2, kLocal, kFlagLoading | kFlagStale, "@slow", "6.2.0"},
+    {"pubsub|numpat", 2, kLocal, kFlagPubsub | kFlagLoading | kFlagStale, "@pubsub @slow", "2.8.0"},
+    {"pubsub|numsub", -2, kLocal, kFlagPubsub | kFlagLoading | kFlagStale, "@pubsub @slow",
+     "2.8.0"},
+    {"pubsub|shardchannels", -2, kLocal, kFlagPubsub | kFlagLoading | kFlagStale, "@pubsub @slow",
+     "7.0.0"},
+    {"pubsub|shardnumsub", -2, kLocal, kFlagPubsub | kFlagLoading | kFlagStale, "@pubsub @slow",
+     "7.0.0"},
+    {"punsubscribe", -1, kLocal, kFlagPubsub | kFlagNoscript | kFlagLoading | kFlagStale,
+     "@pubsub @slow", "2.0.0"},
     {"quit", -1, kLocal,
      kFlagNoscript | kFlagLoading | kFlagStale | kFlagFast | kFlagNoAuth | kFlagAllowBusy,
      "@fast @connection", "1.0.0"},
@@ -796,26 +793,26 @@ constexpr Row kRows[] = {
      "@read @set @sortedset @list @slow @dangerous", "7.0.0", kSortRoKeys},
     {"spop", -2, kForward, kFlagWrite | kFlagFast, "@write @set @fast", "1.0.0",
      kKey1RwAccessDelete, kNondeterministicOutput},
-    {"spublish", 3, kRefuse,
+    {"spublish", 3, kPublish,
      kFlagPubsub | kFlagLoading | kFlagStale | kFlagFast | kFlagMayReplicate, "@pubsub @fast",
-     "7.0.0", kKey1NotKey, {}, kNoPubsub},
+     "7.0.0", kKey1NotKey},
     {"srandmember", -2, kForward, kFlagReadonly, "@read @set @slow", "1.0.0", kKey1RoAccess,
      kNondeterministicOutput},
     {"srem", -3, kForward, kFlagWrite | kFlagFast, "@write @set @fast", "1.0.0", kKey1RwDelete},
     {"sscan", -3, kForward, kFlagReadonly, "@read @set @slow", "2.8.0", kKey1RoAccess,
      kNondeterministicOutput},
-    {"ssubscribe", -2, kRefuse, kFlagPubsub | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@pubsub @slow", "7.0.0", kKeys1OnNotKey, {}, kNoPubsub},
+    {"ssubscribe", -2, kSubscribe, kFlagPubsub | kFlagNoscript | kFlagLoading | kFlagStale,
+     "@pubsub @slow", "7.0.0", kKeys1OnNotKey},
     {"strlen", 2, kForward, kFlagReadonly | kFlagFast, "@read @string @fast", "2.2.0", kKey1Ro},
-    {"subscribe", -2, kRefuse, kFlagPubsub | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@pubsub @slow", "2.0.0", {}, {}, kNoPubsub},
+    {"subscribe", -2, kSubscribe, kFlagPubsub | kFlagNoscript | kFlagLoading | kFlagStale,
+     "@pubsub @slow", "2.0.0"},
     {"substr", 4, kForward, kFlagReadonly, "@read @string @slow", "1.0.0", kKey1RoAccess},
     {"sunion", -2, kForward, kFlagReadonly, "@read @set @slow", "1.0.0", kKeys1OnRoAccess,
      kNondeterministicOutputOrder},
     {"sunionstore", -3, kForward, kFlagWrite | kFlagDenyoom, "@write @set @slow", "1.0.0",
      kSdiffstoreKeys},
-    {"sunsubscribe", -1, kRefuse, kFlagPubsub | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@pubsub @slow", "7.0.0", kKeys1OnNotKey, {}, kNoPubsub},
+    {"sunsubscribe", -1, kLocal, kFlagPubsub | kFlagNoscript | kFlagLoading | kFlagStale,
+     "@pubsub @slow", "7.0.0", kKeys1OnNotKey},
     {"swapdb", 3, kRefuse, kFlagWrite | kFlagFast, "@keyspace @write @fast @dangerous", "4.0.0", {},
      {}, "SWAPDB cannot happen in all groups at once; run it on each server itself"},
     {"sync", 1, kRefuse, kFlagAdmin | kFlagNoscript | kFlagNoAsyncLoading | kFlagNoMulti,
@@ -829,8 +826,8 @@ constexpr Row kRows[] = {
     {"type", 2, kForward, kFlagReadonly | kFlagFast, "@keyspace @read @fast", "1.0.0", kKey1Ro},
     {"unlink", -2, kSplitSum, kFlagWrite | kFlagFast, "@keyspace @write @fast", "4.0.0",
      kKeys1OnRmDelete, kMultiShardAggSum},
-    {"unsubscribe", -1, kRefuse, kFlagPubsub | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@pubsub @slow", "2.0.0", {}, {}, kNoPubsub},
+    {"unsubscribe", -1, kLocal, kFlagPubsub | kFlagNoscript | kFlagLoading | kFlagStale,
+     "@pubsub @slow", "2.0.0"},
     {"unwatch", 1, kTransaction, kFlagNoscript | kFlagLoading | kFlagStale | kFlagFast | kFlagAllowBusy,
      "@fast @transaction", "2.2.0"},
     {"wait", 3, kWait, kFlagNoscript, "@slow @connection", "3.0.0", {}, kAllShardsAggMin},
@@ -956,7 +953,10 @@ constexpr CommandClass class_of(const Row& row) {
   switch (row.action) {
     case kForward:
       return (row.flags & kFlagWrite) != 0 ? CommandClass::kWrite : CommandClass::kRead;
+    case kPublish:
+      return CommandClass::kWrite;
     case kForwardAnyGroup:
+    case kSubscribe:
     case kLocal:
     case kRefuse:
       return CommandClass::kAdmin;

@@ -12,6 +12,7 @@
 #include "common/resp.h"
 #include "proxy/credentials.h"
 #include "proxy/socket_options.h"
+#include "proxy/subscriptions.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
 #include "proxy/worker_manager.h"
@@ -254,7 +255,10 @@ void Client::resume() {
 // ---- Replies ------------------------------------------------------------------------------------
 
 void Client::reply(std::string_view resp) {
-  if (session.replies != Session::Replies::kOn) return;
+  if (session.replies == Session::Replies::kOn) reply_always(resp);
+}
+
+void Client::reply_always(std::string_view resp) {
   if (queue_.empty()) {
     output(resp);
     return;
@@ -319,6 +323,36 @@ void Client::complete(Task* task, std::string_view piece) {
     worker_.free(next);
   }
   settle();
+}
+
+bool Client::push(std::string_view message) {
+  if (closing_) return true;
+  if (has_too_much_output()) return false;
+  const bool is_resp3 = session.protocol >= 3;
+  const std::string_view type = is_resp3 ? ">" : message.substr(0, 1);
+  const std::string_view rest = message.substr(1);
+  if (queue_.empty() || !queue_.front()->streaming) {
+    if (is_resp3) output(type);
+    output(is_resp3 ? rest : message);
+    return true;
+  }
+  // In the middle of a large reply: behind that, and before the next one.
+  Task* task = queue_.front()->next_of_client;
+  if (task == nullptr || !task->is_push) {
+    task = worker_.tasks().take();
+    task->client = this;
+    task->command = nullptr;
+    task->done = task->is_push = true;
+    queue_.push_second(task);
+  }
+  task->reply.append(loop_.pool(), type);
+  task->reply.append(loop_.pool(), rest);
+  kept_bytes_ += message.size();
+  return true;
+}
+
+bool Client::only_subscribes() const noexcept {
+  return subscriptions != nullptr && session.protocol < 3 && subscriptions->total() > 0;
 }
 
 void Client::try_streaming(Task* task) {
@@ -463,6 +497,7 @@ void Client::check_timeouts(uint32_t now_s) {
     return;
   }
   if (limits.client_idle_timeout.count() > 0 && is_idle() &&
+      (subscriptions == nullptr || subscriptions->total() == 0) &&
       (now_s - active_s_) * 1000ll > limits.client_idle_timeout.count()) {
     log_debug("client idle for too long: closed", "id", id_);
     shut(Disconnect::kIdle);
@@ -495,7 +530,11 @@ ProxyClient Client::inspect() const {
 std::string Client::describe() const {
   const Names& names = this->names();
   const uint32_t now_s = worker_.now_s();
+  const auto subscribed = [this](ChannelKind kind) {
+    return std::to_string(subscriptions == nullptr ? 0 : subscriptions->count(kind));
+  };
   std::string flags;
+  if (subscriptions != nullptr && subscriptions->total() > 0) flags += 'P';
   if (peer_name(fd()).starts_with("unix:")) flags += 'U';
   if (wait != nullptr || replica_wait != nullptr) flags += 'b';
   if (closing_) flags += 'c';
@@ -512,7 +551,10 @@ std::string Client::describe() const {
   line += " idle=" + std::to_string(now_s - active_s_);
   line += " flags=" + flags;
   line += " db=" + std::to_string(session.db);
-  line += " sub=0 psub=0 ssub=0 multi=-1";
+  line += " sub=" + subscribed(ChannelKind::kChannel);
+  line += " psub=" + subscribed(ChannelKind::kPattern);
+  line += " ssub=" + subscribed(ChannelKind::kShard);
+  line += " multi=-1";
   line += " qbuf=" + std::to_string(input_ != nullptr ? input_->size : 0);
   line += " qbuf-free=" + std::to_string(input_ != nullptr ? input_->capacity - input_->size : 0);
   line += " argv-mem=0 multi-mem=0 rbs=0 rbp=0";

@@ -16,6 +16,7 @@ namespace pikaproxy {
 
 class Backend;
 class Transaction;
+struct ClientSubscriptions;
 class Worker;
 
 // One client's connection: splits its bytes into requests, hands each to the Dispatcher, and writes
@@ -40,6 +41,11 @@ class Client : public Stream {
   void reply(std::string_view resp);
   // The same with an error; `text` begins with its code.
   void reply_error(std::string_view text);
+  // The same for what CLIENT REPLY OFF does not concern.
+  void reply_always(std::string_view resp);
+  // A published message, as RESP2, which is no reply to anything. False, and it is not taken: the
+  // client has as much output as it may.
+  bool push(std::string_view message);
   // The request being handled will be answered by complete(). `request`: its first bytes, for
   // SLOWLOG.
   Task* add_task(const Command& command, std::string_view request);
@@ -107,6 +113,9 @@ class Client : public Stream {
   // Nothing in flight, nothing to write.
   bool is_idle() const noexcept { return queue_.empty() && output_bytes() == 0; }
 
+  // The client does not take its output: closes now.
+  void shut_for_output();
+
   // Once a second: ends a client that has been idle for too long or does not take its replies.
   void check_timeouts(uint32_t now_s);
 
@@ -162,6 +171,11 @@ class Client : public Stream {
   };
   std::unique_ptr<Wait> wait;
 
+  // What it subscribes to; null while it never has.
+  std::unique_ptr<ClientSubscriptions> subscriptions;
+  // It subscribes with RESP2, so messages are all it gets, and few requests are allowed.
+  bool only_subscribes() const noexcept;
+
   void note_command(const Command& command) noexcept { last_command_ = &command; }
   uint64_t id() const noexcept { return id_; }
   uint64_t age_s() const noexcept;
@@ -198,7 +212,6 @@ class Client : public Stream {
   size_t window() const noexcept;
   void output(std::string_view bytes);
   bool has_too_much_output() const noexcept;
-  void shut_for_output();
   void settle();
   void finish_closing();
   void end_monitor();

@@ -118,6 +118,13 @@ void ping(Client& client, const Command& command, Arguments args) {
   if (args.size() > 2) {
     client.reply_error("ERR wrong number of arguments for '" + std::string(command.name) +
                        "' command");
+  } else if (client.only_subscribes()) {
+    // Where everything that comes is an array.
+    std::string out;
+    resp::append_array(out, 2);
+    resp::append_bulk(out, "pong");
+    resp::append_bulk(out, args.size() == 2 ? args[1] : "");
+    client.reply(out);
   } else if (args.size() == 2) {
     client.reply(resp::bulk(args[1]));
   } else {

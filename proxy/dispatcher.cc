@@ -34,6 +34,12 @@ std::string_view encoded_argument(std::string_view arg) {
   return {arg.data() - header, header + arg.size() + 2};
 }
 
+// What a client that subscribes may send with RESP2.
+bool is_for_subscribers(const Command& command) {
+  return command.action == CommandAction::kSubscribe || command.name.ends_with("unsubscribe") ||
+         command.name == "ping" || command.name == "quit" || command.name == "reset";
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(Worker& worker) : worker_(worker), gate_(*this) {}
@@ -59,7 +65,8 @@ void Dispatcher::reject(Client& client, std::string_view error) {
 bool Dispatcher::must_be_alone(const Client& client, const Command& command, Arguments args) const {
   if (client.transaction != nullptr) return client.watch != nullptr && command.name == "exec";
   return command.action == CommandAction::kBlock || command.action == CommandAction::kWait ||
-         command.name == "watch" || has_block_option(command, args);
+         command.action == CommandAction::kSubscribe || command.name == "watch" ||
+         has_block_option(command, args);
 }
 
 bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::string_view raw) {
@@ -99,8 +106,15 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     client.hold_for_pause();
     return false;
   }
-  const bool is_plain = client.transaction == nullptr && (command->flags & kFlagBlocking) == 0 &&
+  const bool is_plain = client.transaction == nullptr && client.subscriptions == nullptr &&
+                        (command->flags & (kFlagBlocking | kFlagPubsub)) == 0 &&
                         command->action < CommandAction::kTransaction;
+  if (!is_plain && client.only_subscribes() && !is_for_subscribers(*command)) {
+    reject(client, "ERR Can't execute '" + std::string(command->name) +
+                       "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+                       "allowed in this context");
+    return true;
+  }
   if (!is_plain && !client.has_no_request() && must_be_alone(client, *command, args)) return false;
   if (worker_.monitors().is_on()) worker_.monitors().note(client, *command, args);
   client.note_command(*command);
@@ -227,6 +241,12 @@ void Dispatcher::act(Request& request) {
       break;
     case CommandAction::kWait:
       wait_for_replicas(request);
+      break;
+    case CommandAction::kSubscribe:
+      subscribe(request);
+      break;
+    case CommandAction::kPublish:
+      publish(request);
       break;
     case CommandAction::kRefuse:
       refuse(request, "ERR " + std::string(request.command.refusal));
@@ -457,6 +477,9 @@ void Dispatcher::gathered(Gathering& gathering) {
       worker_.free(part);
       return;
     }
+    case Gathering::Kind::kPublish:
+      gathered_publish(gathering);
+      return;
     default:
       if (gathering.is_flush && flush_again(gathering)) return;
       if (gathering.from_replicas && read_again_from_masters(gathering)) return;

@@ -33,6 +33,7 @@ struct GroupConfig;
 //   dispatcher_blocking.cc  BLPOP and the like, CLIENT UNBLOCK
 //   dispatcher_wait.cc      WAIT
 //   dispatcher_replicas.cc  reads that go to replicas
+//   dispatcher_pubsub.cc    SUBSCRIBE, PUBLISH and the like
 class Dispatcher : private SlotGate::Host {
  public:
   explicit Dispatcher(Worker& worker);
@@ -152,6 +153,9 @@ class Dispatcher : private SlotGate::Host {
   bool must_pause(const Client& client, const Command& command) const noexcept;
   // For WAIT: the client writes to that group, if that command writes.
   void note_write(Client& client, const Command& command, GroupIndex group) noexcept;
+  void subscribe(Request& request);
+  void publish(Request& request);
+  void gathered_publish(Gathering& gathering);
 
   void block(Request& request);
   // True: it goes on waiting, elsewhere.

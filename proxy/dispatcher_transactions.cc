@@ -66,7 +66,9 @@ bool Dispatcher::find_transaction_keys(Request& request) {
     client.reply_error(wrong_arity(request.command));
     return false;
   }
-  if (!find_keys(request.command, request.args, positions_, error)) {
+  if (request.command.action == CommandAction::kPublish) {
+    positions_.assign(1, 1);  // It goes where the channel is subscribed to.
+  } else if (!find_keys(request.command, request.args, positions_, error)) {
     client.reply_error("ERR " + std::string(error));
     return false;
   }
@@ -97,7 +99,8 @@ bool Dispatcher::queue(Request& request) {
   Transaction& transaction = *client.transaction;
   const CommandAction action = request.command.action;
   const bool by_key = action == kForward || action == kSplitMget || action == kSplitMset ||
-                      action == kSplitSum || action == kEval || action == kBlock;
+                      action == kSplitSum || action == kEval || action == kBlock ||
+                      action == kPublish;
   if ((request.command.flags & kFlagNoMulti) != 0) {
     client.reply_error("ERR Command not allowed inside a transaction");
   } else if (action == kRefuse) {
@@ -105,6 +108,9 @@ bool Dispatcher::queue(Request& request) {
   } else if (!can_be_queued(request.command)) {
     client.reply_error("ERR '" + std::string(request.command.name) +
                        "' is answered by the proxy and cannot be part of a transaction");
+  } else if (action == kSubscribe) {
+    client.reply_error("ERR '" + std::string(request.command.name) +
+                       "' answers when the servers have, and cannot be part of a transaction");
   } else if (!by_key && action != kLocal) {
     client.reply_error("ERR '" + std::string(request.command.name) +
                        "' concerns all groups and cannot be part of a transaction");

@@ -107,6 +107,7 @@ std::string_view kind_of(const Command& command, Arguments args) noexcept {
   switch (command.action) {
     case kForward:
     case kEval:
+    case kPublish:
       return "forward";
     case kForwardAnyGroup:
       return "any-group";
@@ -130,6 +131,8 @@ std::string_view kind_of(const Command& command, Arguments args) noexcept {
     case kBlock:
     case kWait:
       return "blocking";
+    case kSubscribe:
+      return "subscription";
     case kLocal:
       return "local";
     case kRefuse:
@@ -185,6 +188,18 @@ Explanation explain(const ExplainContext& context, Arguments args) {
     case kSplitMget:
     case kSplitSum:
       place_split(context, args, 1, explanation);
+      break;
+    case kPublish:
+      place_split(context, args.first(2), 1, explanation);
+      break;
+    case kSubscribe:
+      if (command->name == "ssubscribe") {
+        place_together(context, args, explanation);
+      } else if (command->name == "subscribe") {
+        place_split(context, args, 1, explanation);
+      } else {
+        for (const GroupIndex group : topology.serving_groups) add_group(explanation, group);
+      }
       break;
     case kScan:
       place_scan(topology, args, explanation);

@@ -42,7 +42,7 @@ Explanation explain(const ExplainContext& context, Arguments args);
 
 // How a command is treated, in a word: "forward" (to the one group that has its keys), "any-group",
 // "split", "fan-out", "one-by-one" (SCAN, RANDOMKEY: a group at a time), "transaction", "blocking",
-// "local", "refused".
+// "subscription", "local", "refused".
 std::string_view kind_of(const Command& command, Arguments args) noexcept;
 
 }  // namespace pikaproxy

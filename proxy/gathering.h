@@ -24,6 +24,7 @@ struct Gathering {
     kRandomKey,     // One part at a time, until a group has a key.
     kEvalsha,       // One part: NOSCRIPT is repaired once.
     kOwn,           // One part, a request of the proxy's own: no parent, the answer to `answer`.
+    kPublish,       // One part: the number of receivers in it becomes ours.
   };
 
   Kind kind = Kind::kAllOk;
@@ -35,17 +36,18 @@ struct Gathering {
   uint64_t epoch = 0;                   // Of the topology that group numbers below belong to.
   GroupIndex group = 0;                 // kScan, kEvalsha: where the part went.
   std::vector<GroupIndex> groups_left;  // kRandomKey: not asked yet.
-  std::string request;                  // kEvalsha, flushes, from_replicas: the whole request.
-  bool repaired = false;                // kEvalsha.
-  bool is_flush = false;                // FLUSHALL, FLUSHDB: may have to go round twice.
-  bool second_round = false;            // It has begun.
-  bool from_replicas = false;           // Some of the parts may have to be asked of masters.
-  bool was_moving = false;              // Slots were moving when it was sent.
+  std::string request;    // The whole one: kEvalsha, flushes, from_replicas. kPublish: the channel.
+  bool repaired = false;  // kEvalsha.
+  bool is_flush = false;  // FLUSHALL, FLUSHDB: may have to go round twice.
+  bool second_round = false;   // It has begun.
+  bool from_replicas = false;  // Some of the parts may have to be asked of masters.
+  bool was_moving = false;     // Slots were moving when it was sent.
   std::function<void(std::string_view reply)> answer;  // kOwn.
 };
 
 // The client's reply from the parts' replies, all of which are there. Appended to `out`.
-// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha and kOwn).
+// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha, kPublish
+// and kOwn).
 void merge_replies(const Gathering& gathering, std::string& out);
 
 // Appends the elements of an array reply of keys, but for Pika's own: it shows the sets in which it

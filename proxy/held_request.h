@@ -39,6 +39,7 @@ struct HeldRequest {
   std::vector<Key> keys;       // All of them, in the order of the request.
   Ticks since = 0;             // When it came.
   bool whole_slot = false;     // Touches keys that it does not name: waits until nothing moves.
+  bool names_channel = false;  // Of PUBLISH: waits for locks only, since nothing has to be moved.
   bool pauses_client = false;  // Several slots: its client's later requests have to wait for it.
 
   // The gate's.

@@ -193,6 +193,10 @@ std::string info_text(WorkerManager& manager, const std::set<std::string>& secti
     out.line("crossslot_errors", sum(manager, &WorkerStats::crossslot));
     out.line("refused_for_memory", sum(manager, &WorkerStats::refused_memory));
     out.line("slowlog_entries_total", sum(manager, &WorkerStats::slowlog_entries));
+    const SubscriptionCounts& subscribers = manager.subscribers();
+    out.line("pubsub_channels", subscribers.size(ChannelKind::kChannel));
+    out.line("pubsub_patterns", subscribers.size(ChannelKind::kPattern));
+    out.line("pubsubshard_channels", subscribers.size(ChannelKind::kShard));
   }
   if (out.section("Replication")) {
     out.line("role", "master");

@@ -31,7 +31,7 @@ const std::vector<LocalHandler>& handlers() {
 std::span<const std::span<const LocalEntry>> local_entries() {
   static const std::span<const LocalEntry> kAll[] = {
       connection_commands(), client_commands(), cluster_commands(), codis_commands(),
-      monitor_commands(),    proxy_commands(),  server_commands()};
+      monitor_commands(),    proxy_commands(),  pubsub_commands(),  server_commands()};
   return kAll;
 }
 

@@ -36,6 +36,7 @@ std::span<const LocalEntry> codis_commands();       // SLOTSINFO and alike
 std::span<const LocalEntry> cluster_commands();     // CLUSTER ...
 std::span<const LocalEntry> monitor_commands();     // MONITOR
 std::span<const LocalEntry> proxy_commands();       // PROXY EXPLAIN
+std::span<const LocalEntry> pubsub_commands();      // PUBSUB UNSUBSCRIBE PUNSUBSCRIBE ...
 std::span<const LocalEntry> server_commands();      // INFO CONFIG SLOWLOG COMMAND TIME
 
 }  // namespace pikaproxy

@@ -145,6 +145,24 @@ void write_servers(MetricsWriter& out, const Workers& workers) {
   }
 }
 
+void write_subscriptions(MetricsWriter& out, const Workers& workers,
+                         const SubscriptionCounts& subscribers) {
+  out.family("pikaproxy_subscribed_names", "gauge",
+             "Different channels and patterns that clients subscribe to.");
+  out.sample({{"kind", "channel"}}, subscribers.size(ChannelKind::kChannel));
+  out.sample({{"kind", "pattern"}}, subscribers.size(ChannelKind::kPattern));
+  out.sample({{"kind", "shard"}}, subscribers.size(ChannelKind::kShard));
+  out.family("pikaproxy_messages_received_total", "counter",
+             "Published messages that servers sent to workers.");
+  out.sample({}, sum(workers, &WorkerStats::messages_received));
+  out.family("pikaproxy_messages_delivered_total", "counter", "Their copies for clients.");
+  out.sample({}, sum(workers, &WorkerStats::messages_delivered));
+  out.family(
+      "pikaproxy_subscription_links_lost_total", "counter",
+      "Connections for messages that ended: what was published until they were back is lost.");
+  out.sample({}, sum(workers, &WorkerStats::links_lost));
+}
+
 void write_slots(MetricsWriter& out, const Workers& workers, const SlotTable* table,
                  uint64_t epoch) {
   out.family("pikaproxy_slot_table_epoch", "gauge",
@@ -189,6 +207,7 @@ std::string WorkerManager::metrics() const {
   out.family("pikaproxy_topology_epoch", "gauge", "Which topology is in force.");
   out.sample({}, topology_epoch());
   write_slots(out, workers_, table().get(), epoch());
+  write_subscriptions(out, workers_, subscribers_);
   out.family("pikaproxy_loop_turns_total", "counter", "Turns of a worker's event loop.");
   for (const auto& worker : workers_) {
     out.sample({{"thread", std::to_string(worker->index())}}, worker->loop().turns());

@@ -59,6 +59,7 @@ void SlotGate::enter(HeldRequest& request) {
   for (const HeldRequest::Key& key : request.keys) {
     const SlotState state = table_ == nullptr ? SlotState::kNormal : table_->slots[key.slot].state;
     if (state == SlotState::kUnassigned || state == SlotState::kNormal) continue;
+    if (state == SlotState::kMigrating && request.names_channel) continue;
     // Until the next table, and with that it is looked at anew.
     if (state == SlotState::kLocked || request.whole_slot) ++request.unready;
     if (state == SlotState::kLocked) continue;

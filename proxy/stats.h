@@ -64,6 +64,9 @@ struct WorkerStats {
   Counter tryagain;                                    // Requests refused by the slot gate.
   Counter key_moves;                                   // Questions to the mover.
   Counter key_moves_failed;                            // Answered with an error.
+  Counter messages_received;                           // Published ones, from servers.
+  Counter messages_delivered;                          // Their copies for clients.
+  Counter links_lost;                                  // Connections for messages that ended.
   std::vector<PerCommand> commands;                    // By Command::index.
   std::array<Counter, kSlotCount> slots;               // Requests; without a slot table, nothing.
   std::array<Histogram, kCommandClassCount> latency;   // Parsed to answered.

@@ -85,6 +85,7 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->holds_client = false;
   task->from_careless = false;
   task->silent = false;
+  task->is_push = false;
   task->replies_before = 0;
   task->next_of_client = free_;
   free_ = task;

@@ -66,6 +66,7 @@ struct Task {
   bool holds_client = false;    // Its client's next request is looked at when this one is answered.
   bool from_careless = false;   // The reply is one of a server that is_careless(), see Backend.
   bool silent = false;          // CLIENT REPLY OFF or SKIP: nobody wants the reply.
+  bool is_push = false;         // No reply: a message that waits for the end of a large reply.
   uint8_t prefix_size = 0;
   char prefix[104];  // The request's first bytes, for SLOWLOG.
 
@@ -110,6 +111,13 @@ class TaskQueue {
     task->*Next = nullptr;
     (tail_ == nullptr ? head_ : tail_->*Next) = task;
     tail_ = task;
+    ++size_;
+  }
+  // Puts it behind the front.
+  void push_second(Task* task) noexcept {
+    task->*Next = head_->*Next;
+    head_->*Next = task;
+    if (tail_ == head_) tail_ = task;
     ++size_;
   }
   Task* pop() noexcept {

@@ -25,6 +25,7 @@ Worker::Worker(WorkerManager& manager, size_t index, Resolver& resolver,
       backends_(*this, resolver),
       replica_reads_(*this),
       monitors_(*this),
+      subscriptions_(*this, resolver),
       config_(std::move(config)),
       topology_(std::move(topology)) {
   slowlog_.configure(config_->slowlog);
@@ -40,6 +41,7 @@ void Worker::start() {
   loop_.post([this] {
     backends_.install(*topology_, {});
     replica_reads_.install(*topology_, *topology_);
+    subscriptions_.install(*topology_);
     tick();
   });
   thread_ = std::thread([this] {
@@ -56,6 +58,7 @@ void Worker::stop() {
     table_drained_ = nullptr;
     for_each_client([](Client& client) { client.shut(Disconnect::kDrain); });
     backends_.shut();
+    subscriptions_.shut();
   });
   loop_.stop();
   thread_.join();
@@ -173,6 +176,7 @@ void Worker::use_topology(std::shared_ptr<const Topology> topology) {
   // In this order: what was accepted is noted before held requests add to it.
   backends_.install(*topology_, to_drain);
   replica_reads_.install(*before, *topology_);
+  subscriptions_.install(*topology_);
   dispatcher_.gate().install(topology_->table);
   dispatcher_.gate().run();
   dispatcher_.topology_changed();
@@ -188,6 +192,7 @@ void Worker::drain(std::function<void()> drained) {
 void Worker::tick() {
   loop_.add_timer(kTickUs, [this] { tick(); });
   backends_.check_timeouts();
+  subscriptions_.check_timeouts();
   dispatcher_.expire_held();
   replica_reads_.tick();
   if (now_s() == last_second_) return;
@@ -216,7 +221,7 @@ void Worker::end_turn() {
     stats_.held_requests.set(gate.held());
     stats_.held_bytes.set(gate.held_bytes());
   }
-  if (table_drained_ != nullptr && backends_.is_drained()) {
+  if (table_drained_ != nullptr && backends_.is_drained() && subscriptions_.is_settled()) {
     note_drained();
     std::exchange(table_drained_, nullptr)();
   }

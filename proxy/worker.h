@@ -21,6 +21,7 @@
 #include "proxy/replica_reads.h"
 #include "proxy/slowlog.h"
 #include "proxy/stats.h"
+#include "proxy/subscriptions.h"
 #include "proxy/task.h"
 #include "proxy/topology.h"
 
@@ -76,6 +77,7 @@ class Worker {
   const SlotGate& gate() noexcept { return dispatcher_.gate(); }
   Monitors& monitors() noexcept { return monitors_; }
   ReplicaReads& replica_reads() noexcept { return replica_reads_; }
+  Subscriptions& subscriptions() noexcept { return subscriptions_; }
   TaskPool& tasks() noexcept { return tasks_; }
   RequestParser& parser() noexcept { return parser_; }
   uint32_t now_s() const noexcept { return static_cast<uint32_t>(loop_.now() / 1'000'000); }
@@ -87,11 +89,13 @@ class Worker {
   bool dispatch(Client& client, RequestParser& parser, std::string_view raw) {
     return dispatcher_.dispatch(client, parser, raw);
   }
-  // The client's own connections to servers: it has gone, or begins anew.
+  // The client's own connections to servers, and what it subscribes to: it has gone, or begins
+  // anew.
   void drop_connections(Client& client) {
     if (client.watch != nullptr || client.wait != nullptr || client.replica_wait != nullptr) {
       dispatcher_.drop_connections(client);
     }
+    if (client.subscriptions != nullptr) subscriptions_.drop(client);
   }
   // See Dispatcher::ask().
   void ask(Backend& backend, std::string_view request,
@@ -152,6 +156,7 @@ class Worker {
   BackendManager backends_;
   ReplicaReads replica_reads_;
   Monitors monitors_;
+  Subscriptions subscriptions_;
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const Topology> topology_;
   // By slot: the id of the group that is drained of it, since the slot is locked or migrating; 0 =

@@ -130,6 +130,15 @@ void WorkerManager::change_config(const std::function<bool(Config&)>& edit,
   }
 }
 
+std::shared_ptr<SubscriptionCounts> WorkerManager::subscriptions_at(const Address& server) {
+  const std::lock_guard lock(subscriptions_mutex_);
+  std::erase_if(subscriptions_, [](const auto& item) { return item.second.expired(); });
+  std::weak_ptr<SubscriptionCounts>& kept = subscriptions_[server];
+  std::shared_ptr<SubscriptionCounts> counts = kept.lock();
+  if (counts == nullptr) kept = counts = std::make_shared<SubscriptionCounts>();
+  return counts;
+}
+
 // ---- Tables -------------------------------------------------------------------------------------
 
 void WorkerManager::install(std::shared_ptr<const SlotTable> table, Installed done) {

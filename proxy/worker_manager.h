@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -15,6 +16,7 @@
 #include "common/proxy_status.h"
 #include "proxy/resolver.h"
 #include "proxy/script_cache.h"
+#include "proxy/subscription_counts.h"
 #include "proxy/topology.h"
 #include "proxy/worker.h"
 
@@ -52,6 +54,11 @@ class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspe
 
   const std::vector<std::unique_ptr<Worker>>& workers() const noexcept { return workers_; }
   ScriptCache& scripts() noexcept { return scripts_; }
+  // What the clients of this proxy subscribe to.
+  SubscriptionCounts& subscribers() noexcept { return subscribers_; }
+  const SubscriptionCounts& subscribers() const noexcept { return subscribers_; }
+  // What the workers' connections to that server subscribe to there.
+  std::shared_ptr<SubscriptionCounts> subscriptions_at(const Address& server);
   // SCRIPT FLUSH: neither the cache nor any worker takes a script for known any more.
   void forget_scripts();
   uint64_t client_count() const noexcept { return clients_.load(std::memory_order_relaxed); }
@@ -124,6 +131,7 @@ class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspe
   KeyMover* mover_ = nullptr;
 
   ScriptCache scripts_;
+  SubscriptionCounts subscribers_;
   std::atomic<uint64_t> next_client_id_{0};
   std::atomic<uint64_t> clients_{0};
   std::unique_ptr<std::atomic<uint32_t>[]> clients_of_;  // By worker.
@@ -140,6 +148,10 @@ class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspe
   Config config_;
   std::shared_ptr<Installation> installation_;  // The newest; null before the first.
   bool stopped_ = false;
+
+  std::mutex subscriptions_mutex_;
+  // Guarded by subscriptions_mutex_.
+  std::map<Address, std::weak_ptr<SubscriptionCounts>> subscriptions_;
 };
 
 }  // namespace pikaproxy

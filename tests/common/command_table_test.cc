@@ -208,12 +208,18 @@ TEST_SUITE("common/command_table") {
          {"blpop", "brpop", "blmove", "brpoplpush", "blmpop", "bzpopmin", "bzpopmax", "bzmpop"}) {
       CHECK(command(name).action == CommandAction::kBlock);
     }
+    for (const auto name : {"subscribe", "psubscribe", "ssubscribe"}) {
+      CHECK(command(name).action == CommandAction::kSubscribe);
+    }
+    for (const auto name : {"publish", "spublish"}) {
+      CHECK(command(name).action == CommandAction::kPublish);
+      CHECK(command(name).command_class == CommandClass::kWrite);
+    }
     CHECK(command("info").command_class == CommandClass::kAdmin);
     CHECK(subcommand("client", "tracking").refusal ==
           "unknown subcommand 'TRACKING'. Try CLIENT HELP.");
-    for (const auto name :
-         {"subscribe", "waitaof", "cluster", "acl", "migrate", "debug", "shutdown",
-          "replicaof", "sflush", "psync", "restore-asking", "sentinel", "swapdb", "move"}) {
+    for (const auto name : {"waitaof", "acl", "migrate", "debug", "shutdown", "replicaof", "sflush",
+                            "psync", "restore-asking", "sentinel", "swapdb", "move"}) {
       CHECK(command(name).action == CommandAction::kRefuse);
     }
   }

@@ -96,6 +96,9 @@ TEST_SUITE("proxy/explain") {
   TEST_CASE("a command without keys says which groups it concerns") {
     const Cluster cluster;
     CHECK(cluster.explain("DBSIZE").kind == "fan-out");
+    CHECK(cluster.explain("SUBSCRIBE a b").kind == "subscription");
+    CHECK(cluster.explain("PSUBSCRIBE a*").parts.size() == 3);
+    CHECK(cluster.explain("PUBLISH a b").parts.size() == 1);
     CHECK(groups_of(cluster.explain("DBSIZE")) == std::vector<GroupIndex>{0, 1, 2});
     CHECK(groups_of(cluster.explain("SCAN 0")) == std::vector<GroupIndex>{0});
     CHECK(groups_of(cluster.explain("SCAN 5122")) == std::vector<GroupIndex>{2});

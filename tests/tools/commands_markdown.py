@@ -32,6 +32,8 @@ ACTIONS = {
     "kTransaction": "keys of one slot, sent as one block at EXEC",
     "kBlock": "all keys in one slot; waits on a connection of the client's own",
     "kWait": "the groups that this client has written to; the lowest of their numbers",
+    "kSubscribe": "the groups of its channels; a pattern: all groups. One subscription for all clients of a worker",
+    "kPublish": "the group of the channel's slot; clients are counted, not connections",
     "kLocal": "the proxy",
 }
 
@@ -39,6 +41,7 @@ ACTIONS = {
 SECTIONS = [
     ("@scripting", "Scripts and functions"),
     ("@connection", "Connection"),
+    ("@pubsub", "Publish and subscribe"),
     ("@hyperloglog", "HyperLogLog"),
     ("@bitmap", "Bitmaps"),
     ("@geo", "Geo"),
@@ -51,10 +54,10 @@ SECTIONS = [
     ("@keyspace", "Keys"),
 ]
 OTHERS = "Server"
-# Redis has them among sets and lists, of which they take any.
-SECTION_OF = {"sort": "Keys", "sort_ro": "Keys"}
+# Redis has SORT among sets and lists, of which it takes any.
+SECTION_OF = {"sort": "Keys", "sort_ro": "Keys", "pubsub|help": "Publish and subscribe"}
 ORDER = ["Keys", "Strings", "Hashes", "Lists", "Sets", "Sorted sets", "Streams", "Geo", "Bitmaps", "HyperLogLog",
-         "Scripts and functions", "Connection", OTHERS]
+         "Scripts and functions", "Publish and subscribe", "Connection", OTHERS]
 # A container's word says nothing about its subcommands.
 UNKNOWN_SUBCOMMAND = "unknown subcommand"
 
