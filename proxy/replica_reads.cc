@@ -1,6 +1,7 @@
 #include "proxy/replica_reads.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/log.h"
 #include "proxy/worker.h"
@@ -25,6 +26,7 @@ void ReplicaFreshness::note_master(Ticks asked, const ReplicationReport& report)
     // Another history: what replicas say of the old one means nothing.
     places_.clear();
     std::fill(known_until_.begin(), known_until_.end(), kNever);
+    std::fill(last_offset_.begin(), last_offset_.end(), 0);
     replication_id_ = report.replication_id;
   }
   if (!places_.empty() && places_.back().offset == report.offset) {
@@ -49,12 +51,15 @@ std::string ReplicaFreshness::note_replica(size_t replica, const ReplicationRepo
     // Servers that do not name their history: codis-server, Redis before 4.
     problem = "follows " + report.master;
   }
+  const uint64_t before = std::exchange(last_offset_[replica], problem.empty() ? report.offset : 0);
   if (!problem.empty()) {
     forget(replica);
     return problem;
   }
+  // Where it was when it was asked the last time, it has applied since.
+  const uint64_t offset = report.applies_later ? std::min(before, report.offset) : report.offset;
   for (auto place = places_.rbegin(); place != places_.rend(); ++place) {
-    if (report.offset < place->offset) continue;
+    if (offset < place->offset) continue;
     known_until_[replica] = std::max(known_until_[replica], place->asked);
     break;
   }

@@ -28,7 +28,8 @@ class Worker;
 // No clock but our own is looked at. Knows no sockets.
 class ReplicaFreshness {
  public:
-  explicit ReplicaFreshness(size_t replicas) : known_until_(replicas, kNever) {}
+  explicit ReplicaFreshness(size_t replicas)
+      : known_until_(replicas, kNever), last_offset_(replicas) {}
 
   // A master's answer to what it was asked at `asked`.
   void note_master(Ticks asked, const ReplicationReport& report);
@@ -52,6 +53,7 @@ class ReplicaFreshness {
   std::string replication_id_;
   std::deque<Place> places_;  // Of the master, oldest first.
   std::vector<Ticks> known_until_;
+  std::vector<uint64_t> last_offset_;  // By replica, of its last answer.
 };
 
 // Which replica a read may go to. Asks masters and replicas for their places (INFO replication)

@@ -97,6 +97,7 @@ std::optional<ReplicationReport> parse_replication(std::string_view reply) {
     }
   }
   if (!has_role || !has_offset) return std::nullopt;
+  report.applies_later = is_pika;
   // After the loop: Pika tells its own place after those of its replicas.
   for (const std::string_view fields : replicas) {
     report.replicas.push_back(is_pika ? pika_replica(fields, report.offset)

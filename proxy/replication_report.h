@@ -20,6 +20,9 @@ struct ReplicationReport {
   // How far its data has got. Redis counts bytes of the replication stream. Pika numbers its files
   // of at most 100 MiB and counts in each; here that is one number, file * 2^32 + place.
   uint64_t offset = 0;
+  // Pika: a replica has got to its place when the binlog is written; its data follows a moment
+  // later.
+  bool applies_later = false;
   std::vector<Replica> replicas;  // A master's.
   // A replica's.
   std::string master;  // "host:port"

@@ -64,6 +64,23 @@ TEST_SUITE("proxy/replica_reads") {
     CHECK(freshness.known_until(0) == 96'000);
   }
 
+  TEST_CASE("where data follows the binlog later, a place counts when it is told of once more") {
+    ReplicaFreshness freshness(1);
+    ReplicationReport pika = replica(500);
+    pika.applies_later = true;
+    freshness.note_master(1000, master(500));
+    freshness.note_replica(0, pika, kMaster);
+    CHECK(freshness.known_until(0) == kNever);
+    freshness.note_replica(0, pika, kMaster);
+    CHECK(freshness.known_until(0) == 1000);
+    freshness.note_master(2000, master(700));
+    pika.offset = 700;
+    freshness.note_replica(0, pika, kMaster);
+    CHECK(freshness.known_until(0) == 1000);
+    freshness.note_replica(0, pika, kMaster);
+    CHECK(freshness.known_until(0) == 2000);
+  }
+
   TEST_CASE("nothing is read from a replica that is cut off, a master, or somebody else's") {
     ReplicaFreshness freshness(1);
     const auto fresh = [&] {

@@ -66,6 +66,7 @@ TEST_SUITE("proxy/replication_report") {
     };
     const uint64_t place = (uint64_t{2} << 32) + 3216;
     CHECK(pika("(db0:0)").offset == place);
+    CHECK(pika("(db0:0)").applies_later);
     CHECK(pika("(db0:0)").replicas.at(0).offset == place);
     CHECK(pika("(db0:216)").replicas.at(0).offset == place - 216);
     CHECK(pika("(db0:4000)").replicas.at(0).offset == 0);
