@@ -30,7 +30,8 @@ constexpr size_t kOwnRoomMin = 64 * 1024;
 // are.
 constexpr size_t kWindowStart = 128;
 constexpr size_t kWindowMin = 16;
-constexpr size_t kWaitingInputMax = 64 * 1024;
+// Less than the loop's scratch memory: what is kept is put there before more is received behind it.
+constexpr size_t kWaitingInputMax = kScratchBytes / 2;
 constexpr uint32_t kLingerSeconds = 2;
 constexpr uint32_t kAnsweredMax = 1u << 20;
 // Pieces that are sent at once when possible, instead of being copied into the output first.
@@ -67,6 +68,11 @@ void Client::reset_session() {
   session.authenticated = session.admin = !needs_credentials(worker_.config());
   session.read_from = worker_.config().proxy.read_from;
   names_.reset();
+}
+
+void Client::set_version(RespVersion version) noexcept {
+  session.protocol = static_cast<uint8_t>(version);
+  session.lane = version == RespVersion::k3 ? Lane::kResp3 : Lane::kResp2;
 }
 
 const Client::Names& Client::names() const noexcept {
@@ -351,8 +357,12 @@ bool Client::push(std::string_view message) {
   return true;
 }
 
+bool Client::subscribes() const noexcept {
+  return subscriptions != nullptr && subscriptions->total() > 0;
+}
+
 bool Client::only_subscribes() const noexcept {
-  return subscriptions != nullptr && session.protocol < 3 && subscriptions->total() > 0;
+  return session.protocol < 3 && subscribes();
 }
 
 void Client::try_streaming(Task* task) {
@@ -496,8 +506,7 @@ void Client::check_timeouts(uint32_t now_s) {
     shut(Disconnect::kOutput);
     return;
   }
-  if (limits.client_idle_timeout.count() > 0 && is_idle() &&
-      (subscriptions == nullptr || subscriptions->total() == 0) &&
+  if (limits.client_idle_timeout.count() > 0 && is_idle() && !subscribes() &&
       (now_s - active_s_) * 1000ll > limits.client_idle_timeout.count()) {
     log_debug("client idle for too long: closed", "id", id_);
     shut(Disconnect::kIdle);
@@ -534,7 +543,7 @@ std::string Client::describe() const {
     return std::to_string(subscriptions == nullptr ? 0 : subscriptions->count(kind));
   };
   std::string flags;
-  if (subscriptions != nullptr && subscriptions->total() > 0) flags += 'P';
+  if (subscribes()) flags += 'P';
   if (peer_name(fd()).starts_with("unix:")) flags += 'U';
   if (wait != nullptr || replica_wait != nullptr) flags += 'b';
   if (closing_) flags += 'c';

@@ -96,14 +96,14 @@ void shards(Client& client, const Command&, Arguments) {
   const Address address = announced(client);
   std::string out;
   resp::append_array(out, 1);
-  resp::append_map(out, 2);
+  resp::append_map(out, client.version(), 2);
   resp::append_bulk(out, "slots");
   resp::append_array(out, 2);
   resp::append_integer(out, 0);
   resp::append_integer(out, kClusterSlots - 1);
   resp::append_bulk(out, "nodes");
   resp::append_array(out, 1);
-  resp::append_map(out, 7);
+  resp::append_map(out, client.version(), 7);
   resp::append_bulk(out, "id");
   resp::append_bulk(out, node_id());
   resp::append_bulk(out, "port");

@@ -56,7 +56,7 @@ const std::string& key_of(SlotId slot) {
 }
 
 // Number, server, the server that keys are leaving (or ""), replicas.
-void append_slot(std::string& out, const Topology& topology, SlotId slot) {
+void append_slot(std::string& out, RespVersion version, const Topology& topology, SlotId slot) {
   const Place place = topology.router->place(key_of(slot));
   const GroupConfig* group = place.group == kNoGroup ? nullptr : &topology.groups[place.group];
   std::string from;
@@ -71,7 +71,7 @@ void append_slot(std::string& out, const Topology& topology, SlotId slot) {
   resp::append_status(out, group == nullptr ? "" : group->server.to_string());
   resp::append_status(out, from);
   if (group == nullptr || group->replicas.empty()) {
-    out += resp::kNullArray;
+    out += resp::null_array(version);
     return;
   }
   // Groups of replicas by their distance in codis; here there is one.
@@ -90,10 +90,11 @@ void mapping(Client& client, const Command& command, Arguments args) {
   std::string out;
   if (args.size() == 2) {
     if (!parse_slot(client, args[1], slot)) return;
-    append_slot(out, client.worker().topology(), slot);
+    append_slot(out, client.version(), client.worker().topology(), slot);
   } else {
     resp::append_array(out, kSlotCount);
-    for (; slot < kSlotCount; ++slot) append_slot(out, client.worker().topology(), slot);
+    for (; slot < kSlotCount; ++slot)
+      append_slot(out, client.version(), client.worker().topology(), slot);
   }
   client.reply(out);
 }
@@ -105,7 +106,7 @@ void pass_on(Client& client, const Command& command, GroupIndex group, Arguments
   for (const std::string_view arg : request) resp::append_bulk(bytes, arg);
   Worker& worker = client.worker();
   Task* task = client.add_task(command, bytes);
-  worker.ask(worker.backends().get(group, client.session.db), bytes,
+  worker.ask(worker.backends().get(group, client.session.db, client.session.lane), bytes,
              [&worker, task](std::string_view reply) { worker.complete(task, reply); });
 }
 

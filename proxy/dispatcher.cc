@@ -7,6 +7,7 @@
 #include "common/slot.h"
 #include "proxy/local_commands.h"
 #include "proxy/placement.h"
+#include "proxy/reply_lift.h"
 #include "proxy/request_texts.h"
 #include "proxy/script_cache.h"
 #include "proxy/transaction.h"
@@ -57,13 +58,32 @@ bool Dispatcher::dispatch(Client& client, RequestParser& parser, std::string_vie
   return is_done;
 }
 
-void Dispatcher::reject(Client& client, std::string_view error) {
+void Dispatcher::reject(Client& client, std::string_view error, const Command* command) {
+  if (command != nullptr && command->name == "exec") {
+    // As Redis: whatever is wrong with an EXEC, it ends the transaction.
+    if (error.starts_with("ERR ")) error.remove_prefix(4);
+    client.transaction.reset();
+    drop_watch(client);
+    client.reply_error("EXECABORT Transaction discarded because of: " + std::string(error));
+    return;
+  }
   if (client.transaction != nullptr) client.transaction->fail();
   client.reply_error(error);
 }
 
+bool Dispatcher::changes_lane(const Client& client, const Command& command, Arguments args) {
+  if (command.name == "reset") return client.session.lane != Lane::kResp2;
+  int64_t version = 0;
+  return command.name == "hello" && client.transaction == nullptr && args.size() > 1 &&
+         parse_integer(args[1], version) && version != client.session.protocol;
+}
+
 bool Dispatcher::must_be_alone(const Client& client, const Command& command, Arguments args) const {
+  if (changes_lane(client, command, args)) return true;
   if (client.transaction != nullptr) return client.watch != nullptr && command.name == "exec";
+  // Databases have connections of their own: FLUSHALL or FUNCTION FLUSH over the next one must not
+  // overtake what was sent over the last one.
+  if (command.name == "select" || command.name == "reset") return true;
   return command.action == CommandAction::kBlock || command.action == CommandAction::kWait ||
          command.action == CommandAction::kSubscribe || command.name == "watch" ||
          has_block_option(command, args);
@@ -91,30 +111,30 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     command = subcommand;
   }
   if (!arity_fits(*command, args.size())) {
-    reject(client, wrong_arity(*command));
+    reject(client, wrong_arity(*command), command);
     return true;
   }
   if (!client.session.authenticated && (command->flags & kFlagNoAuth) == 0) {
-    reject(client, "NOAUTH Authentication required.");
+    reject(client, "NOAUTH Authentication required.", command);
     return true;
   }
   if (command->proxy_admin && !client.session.admin) {
     reject(client, not_permitted(*command, client.names().user));
     return true;
   }
-  if (worker_.is_paused() && must_pause(client, *command)) {
-    client.hold_for_pause();
-    return false;
-  }
-  const bool is_plain = client.transaction == nullptr && client.subscriptions == nullptr &&
-                        (command->flags & (kFlagBlocking | kFlagPubsub)) == 0 &&
-                        command->action < CommandAction::kTransaction;
-  if (!is_plain && client.only_subscribes() && !is_for_subscribers(*command)) {
+  if (client.subscriptions != nullptr && client.only_subscribes() &&
+      !is_for_subscribers(*command)) {
     reject(client, "ERR Can't execute '" + std::string(command->name) +
                        "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
                        "allowed in this context");
     return true;
   }
+  if (worker_.is_paused() && must_pause(client, *command)) {
+    client.hold_for_pause();
+    return false;
+  }
+  const bool is_plain = client.transaction == nullptr && (command->flags & kFlagBlocking) == 0 &&
+                        command->action < CommandAction::kTransaction;
   if (!is_plain && !client.has_no_request() && must_be_alone(client, *command, args)) return false;
   if (worker_.monitors().is_on()) worker_.monitors().note(client, *command, args);
   client.note_command(*command);
@@ -176,7 +196,12 @@ void Dispatcher::refuse(Request& request, std::string_view error) {
 
 Task* Dispatcher::task_of(Request& request) {
   Task* task = request.held != nullptr ? request.held->task : request.task;
-  if (task == nullptr) task = request.task = request.client.add_task(request.command, request.raw);
+  if (task == nullptr) {
+    task = request.task = request.client.add_task(request.command, request.raw);
+    if (request.client.session.lane != Lane::kResp2) {
+      task->shape = reply_shape(request.command, request.args);
+    }
+  }
   if (request.holds_client) {
     task->holds_client = true;
     request.client.hold();
@@ -239,14 +264,14 @@ void Dispatcher::act(Request& request) {
     case CommandAction::kBlock:
       block(request);
       break;
-    case CommandAction::kWait:
-      wait_for_replicas(request);
-      break;
     case CommandAction::kSubscribe:
       subscribe(request);
       break;
     case CommandAction::kPublish:
       publish(request);
+      break;
+    case CommandAction::kWait:
+      wait_for_replicas(request);
       break;
     case CommandAction::kRefuse:
       refuse(request, "ERR " + std::string(request.command.refusal));
@@ -332,7 +357,7 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
 }
 
 void Dispatcher::forward_to(Request& request, GroupIndex group) {
-  Backend& backend = worker_.backends().get(group, request.db);
+  Backend& backend = worker_.backends().get(group, request.db, request.client.session.lane);
   if (!is_fit_for(backend, request)) return;
   Task* task = task_of(request);
   note_write(request.client, request.command, group);
@@ -352,7 +377,7 @@ void Dispatcher::forward_to(Request& request, GroupIndex group) {
 void Dispatcher::forward_to_any(Request& request) {
   const Topology& topology = worker_.topology();
   for (const GroupIndex group : topology.serving_groups) {
-    if (worker_.backends().get(group, request.db).is_reachable()) {
+    if (worker_.backends().get(group, request.db, request.client.session.lane).is_reachable()) {
       forward_to(request, group);
       return;
     }
@@ -377,6 +402,7 @@ Gathering& Dispatcher::start_gathering(Request& request, Gathering::Kind kind) {
   gathering->kind = kind;
   gathering->parent = task_of(request);
   gathering->db = request.db;
+  gathering->lane = request.client.session.lane;
   gathering->epoch = worker_.topology().epoch;
   return *gathering.release();  // Owned by itself until finish().
 }
@@ -385,6 +411,7 @@ Task* Dispatcher::new_part(Gathering& gathering) {
   Task* part = worker_.tasks().take();
   part->gathering = &gathering;
   part->command = gathering.parent->command;
+  part->shape = gathering.parent->shape;
   part->started = worker_.loop().now();
   part->prefix_size = 0;
   gathering.parts.push_back(part);
@@ -402,7 +429,7 @@ void Dispatcher::fail_part(Gathering& gathering, std::string_view error) {
 
 bool Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size,
                           Backend*& backend) {
-  backend = &worker_.backends().get(group, gathering.db);
+  backend = &worker_.backends().get(group, gathering.db, gathering.lane);
   return add_part_to(gathering, *backend, size);
 }
 
@@ -447,6 +474,7 @@ void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
 void Dispatcher::recycle(Gathering& gathering) {
   gathering.parts.clear();
   gathering.part_of_key.clear();
+  gathering.known_scripts.clear();
   gathering.groups_left.clear();
   gathering.request.clear();
   gathering.repaired = gathering.from_replicas = false;
@@ -470,6 +498,9 @@ void Dispatcher::gathered(Gathering& gathering) {
     case Gathering::Kind::kEvalsha:
       gathered_evalsha(gathering);
       return;
+    case Gathering::Kind::kPublish:
+      gathered_publish(gathering);
+      return;
     case Gathering::Kind::kOwn: {
       const std::unique_ptr<Gathering> owned(&gathering);
       Task* part = gathering.parts.front();
@@ -477,9 +508,6 @@ void Dispatcher::gathered(Gathering& gathering) {
       worker_.free(part);
       return;
     }
-    case Gathering::Kind::kPublish:
-      gathered_publish(gathering);
-      return;
     default:
       if (gathering.is_flush && flush_again(gathering)) return;
       if (gathering.from_replicas && read_again_from_masters(gathering)) return;
@@ -538,7 +566,9 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
     ++shares_[share].keys;
   }
   for (const Share& share : shares_) {
-    if (!is_fit_for(worker_.backends().get(share.group, request.db), request)) return;
+    if (!is_fit_for(worker_.backends().get(share.group, request.db, request.client.session.lane),
+                    request))
+      return;
   }
   Gathering& gathering = start_gathering(request, kind);
   hold(gathering);
@@ -557,7 +587,7 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
       continue;
     }
     if (share.backend == nullptr) {
-      share.backend = &worker_.backends().get(share.group, gathering.db);
+      share.backend = &worker_.backends().get(share.group, gathering.db, gathering.lane);
     }
     if (!add_part_to(gathering, *share.backend, request.raw.size())) {
       share.backend = nullptr;
@@ -593,14 +623,16 @@ void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
   if (topology.serving_groups.size() == 1 && !(is_flush && was_moving)) {
     const GroupIndex group = topology.serving_groups.front();
     // KEYS of a Pika shows what is not the users'.
-    const bool is_looked_at = kind == Gathering::Kind::kConcat &&
-                              worker_.backends().get(group, request.db).may_be_careless();
+    const bool is_looked_at =
+        kind == Gathering::Kind::kConcat &&
+        worker_.backends().get(group, request.db, request.client.session.lane).may_be_careless();
     if (!is_looked_at) {
       forward_to(request, group);
       return;
     }
   }
   Gathering& gathering = start_gathering(request, kind);
+  if (kind == Gathering::Kind::kScriptExists) note_known_scripts(request, gathering);
   if (is_flush) {
     gathering.is_flush = true;
     gathering.was_moving = was_moving;

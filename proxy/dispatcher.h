@@ -88,7 +88,10 @@ class Dispatcher : private SlotGate::Host {
   };
 
   bool check_and_run(Client& client, RequestParser& parser, std::string_view raw);
-  void reject(Client& client, std::string_view error);
+  // A request that never gets as far as being run. command: null if there is no such one.
+  void reject(Client& client, std::string_view error, const Command* command = nullptr);
+  // Whether the client's later requests take other connections than the earlier ones (HELLO).
+  static bool changes_lane(const Client& client, const Command& command, Arguments args);
   // Whether it may only be sent when nothing else of the client is in flight.
   bool must_be_alone(const Client& client, const Command& command, Arguments args) const;
   void run(Request& request);
@@ -102,6 +105,8 @@ class Dispatcher : private SlotGate::Host {
   void forward(Request& request);
   void forward_to(Request& request, GroupIndex group);
   void forward_to_any(Request& request);
+  // Any server may be sent it, see dispatcher_careless.cc.
+  static bool is_careful(const Request& request);
   // False: it was refused, since this server would break its protocol over it.
   bool is_fit_for(Backend& backend, Request& request) {
     return !backend.may_be_careless() || is_fit_for_careless(backend, request);
@@ -129,6 +134,10 @@ class Dispatcher : private SlotGate::Host {
   void watch_answered(Client& client, const Task& task, std::string_view reply);
   std::string exec_error(const Task& task, std::string_view reply) const;
 
+  void subscribe(Request& request);
+  void publish(Request& request);
+  void gathered_publish(Gathering& gathering);
+
   void wait_for_replicas(Request& request);
   void ask_masters(const std::shared_ptr<Client::ReplicaWait>& wait);
   void master_answered(const std::shared_ptr<Client::ReplicaWait>& wait, size_t number,
@@ -153,9 +162,6 @@ class Dispatcher : private SlotGate::Host {
   bool must_pause(const Client& client, const Command& command) const noexcept;
   // For WAIT: the client writes to that group, if that command writes.
   void note_write(Client& client, const Command& command, GroupIndex group) noexcept;
-  void subscribe(Request& request);
-  void publish(Request& request);
-  void gathered_publish(Gathering& gathering);
 
   void block(Request& request);
   // True: it goes on waiting, elsewhere.
@@ -201,6 +207,7 @@ class Dispatcher : private SlotGate::Host {
   bool flush_again(Gathering& gathering);
   void gathered_scan(Gathering& gathering);
   void gathered_random_key(Gathering& gathering);
+  void note_known_scripts(const Request& request, Gathering& gathering);
   void gathered_evalsha(Gathering& gathering);
   // Has the server load a script it may not know before an EVALSHA gets there.
   void load_script_first(Backend& backend, std::string_view sha);

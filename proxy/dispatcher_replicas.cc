@@ -49,11 +49,16 @@ bool Dispatcher::find_replica(const Request& request, GroupIndex group, Ticks no
   // What is still on its way to the master, no replica can be known to have.
   if (worker_.config().proxy.read_own_writes && client.may_be_writing()) not_before = INT64_MAX;
   const std::optional<size_t> replica = reads.choose(group, not_before, client.id());
-  if (replica) {
-    backend = &worker_.backends().replica(group, *replica, request.db);
+  // Whether the replica is one that must not be sent such a thing is known of masters only.
+  const bool is_fit = is_careful(request);
+  if (replica && is_fit) {
+    backend = &worker_.backends().replica(group, *replica, request.db, client.session.lane);
     return true;
   }
-  if (only_replicas) error_ = "ERR " + reads.why_none(group, not_before);
+  if (only_replicas) {
+    error_ = is_fit ? "ERR " + reads.why_none(group, not_before)
+                    : "ERR keys with line ends, and several streams, are not read from replicas";
+  }
   return !only_replicas;
 }
 

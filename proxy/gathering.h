@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/lane.h"
 #include "proxy/router.h"
 #include "proxy/task.h"
 
@@ -19,12 +20,12 @@ struct Gathering {
     kAllOk,         // Every part must succeed; the first error is the reply.
     kAnyOk,         // One success is enough.
     kConcat,        // Arrays, joined.
-    kScriptExists,  // Arrays of 0 and 1: 1 where all parts say so.
+    kScriptExists,  // Arrays of 0 and 1: 1 where all parts say so, or the proxy has the script.
     kScan,          // One part: the cursor in it becomes ours.
     kRandomKey,     // One part at a time, until a group has a key.
     kEvalsha,       // One part: NOSCRIPT is repaired once.
-    kOwn,           // One part, a request of the proxy's own: no parent, the answer to `answer`.
     kPublish,       // One part: the number of receivers in it becomes ours.
+    kOwn,           // One part, a request of the proxy's own: no parent, the answer to `answer`.
   };
 
   Kind kind = Kind::kAllOk;
@@ -32,7 +33,9 @@ struct Gathering {
   uint32_t outstanding = 0;           // Parts without a reply.
   std::vector<Task*> parts;           // Owned, until the parent is answered.
   std::vector<uint16_t> part_of_key;  // kMget: which part has the n-th key.
+  std::vector<bool> known_scripts;    // kScriptExists: which of them the proxy has.
   uint32_t db = 0;
+  Lane lane = Lane::kResp2;             // The client's.
   uint64_t epoch = 0;                   // Of the topology that group numbers below belong to.
   GroupIndex group = 0;                 // kScan, kEvalsha: where the part went.
   std::vector<GroupIndex> groups_left;  // kRandomKey: not asked yet.
@@ -46,8 +49,8 @@ struct Gathering {
 };
 
 // The client's reply from the parts' replies, all of which are there. Appended to `out`.
-// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha, kPublish
-// and kOwn).
+// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha,
+// kPublish and kOwn).
 void merge_replies(const Gathering& gathering, std::string& out);
 
 // Appends the elements of an array reply of keys, but for Pika's own: it shows the sets in which it

@@ -155,7 +155,7 @@ void ReplicaReads::ask(GroupIndex index) {
   Group& group = groups_[index];
   group.asked = worker_.loop().now();
   ++group.outstanding;
-  worker_.ask(worker_.backends().get(index, 0), kInfo,
+  worker_.ask(worker_.backends().main(index), kInfo,
               [this, index, generation = generation_, asked = group.asked](std::string_view reply) {
                 if (generation != generation_) return;
                 Group& group = groups_[index];
@@ -166,7 +166,7 @@ void ReplicaReads::ask(GroupIndex index) {
                 // Only now: what has been written meanwhile is on its way to them.
                 group.outstanding += group.problems.size();
                 for (size_t replica = 0; replica < group.problems.size(); ++replica) {
-                  worker_.ask(worker_.backends().replica(index, replica, 0), kInfo,
+                  worker_.ask(worker_.backends().main_of_replica(index, replica), kInfo,
                               [this, index, replica, generation](std::string_view answer) {
                                 if (generation != generation_) return;
                                 note_answer(index, replica, answer);

@@ -5,7 +5,7 @@
 
 #include "common/ascii.h"
 #include "common/command_replies.h"
-#include "common/resp.h"
+#include "common/resp3.h"
 #include "proxy/client.h"
 #include "proxy/config_names.h"
 #include "proxy/info.h"
@@ -31,7 +31,7 @@ void time_command(Client& client, const Command&, Arguments) {
 void info(Client& client, const Command&, Arguments args) {
   std::set<std::string> sections;
   for (const std::string_view name : args.subspan(1)) sections.insert(to_lower(name));
-  client.reply(resp::bulk(info_text(client.worker().manager(), sections)));
+  client.reply(resp::verbatim(client.version(), info_text(client.worker().manager(), sections)));
 }
 
 // ---- CONFIG -------------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ void config_get(Client& client, const Command&, Arguments args) {
     get_config_values(config, pattern, found);
   }
   std::string out;
-  resp::append_array(out, static_cast<int64_t>(2 * found.size()));
+  resp::append_map(out, client.version(), static_cast<int64_t>(found.size()));
   for (const auto& [name, value] : found) {
     resp::append_bulk(out, name);
     resp::append_bulk(out, value);
@@ -101,7 +101,8 @@ std::vector<Slowlog::Entry> all_slow_requests(WorkerManager& manager) {
 void slowlog_get(Client& client, const Command&, Arguments args) {
   int64_t count = kSlowlogDefault;
   if (args.size() > 3) {
-    client.reply_error("ERR syntax error");
+    client.reply_error("ERR unknown subcommand or wrong number of arguments for '" +
+                       std::string(args[1]) + "'. Try SLOWLOG HELP.");
     return;
   }
   if (args.size() == 3 && (!parse_integer(args[2], count) || count < -1)) {
@@ -152,7 +153,7 @@ void slowlog_help(Client& client, const Command&, Arguments) {
 
 void command(Client& client, const Command&, Arguments) {
   std::string out;
-  append_commands(out, RespVersion::k2);
+  append_commands(out, client.version());
   client.reply(out);
 }
 
@@ -165,9 +166,9 @@ void command_count_(Client& client, const Command&, Arguments) {
 void command_info(Client& client, const Command&, Arguments args) {
   std::string out;
   if (args.size() == 2) {
-    append_commands(out, RespVersion::k2);
+    append_commands(out, client.version());
   } else {
-    append_command_info(out, args.subspan(2), RespVersion::k2);
+    append_command_info(out, args.subspan(2), client.version());
   }
   client.reply(out);
 }
@@ -186,7 +187,7 @@ void command_getkeys(Client& client, const Command&, Arguments args) {
 
 void command_getkeysandflags(Client& client, const Command&, Arguments args) {
   std::string out;
-  append_command_keys_and_flags(out, args.subspan(2), RespVersion::k2);
+  append_command_keys_and_flags(out, args.subspan(2), client.version());
   client.reply(out);
 }
 

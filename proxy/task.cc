@@ -75,6 +75,8 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->gathering = nullptr;
   task->backend = nullptr;
   task->held = nullptr;
+  task->shape = nullptr;
+  task->notes.reset();
   task->sent = 0;
   task->server_time = 0;
   task->done = false;
@@ -87,6 +89,7 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->silent = false;
   task->is_push = false;
   task->replies_before = 0;
+  task->error_before = 0;
   task->next_of_client = free_;
   free_ = task;
   ++count_;

@@ -10,7 +10,8 @@ from resp import RespError
 from servers import PikaProxy, RedisServer
 
 # What depends on more than the words of the request.
-NAMES = {"forward", "any-group", "split", "fan-out", "one-by-one", "transaction", "blocking", "local", "refused"}
+NAMES = {"forward", "any-group", "split", "fan-out", "one-by-one", "transaction", "blocking", "subscription", "local",
+         "refused"}
 REQUESTS = """
     GET a|SET b 1|MGET a b c d e f|MSET a 1 b 2 c 3|DEL a b c d|EXISTS a|TOUCH a b|UNLINK a {a}2|DBSIZE|KEYS *|RANDOMKEY
     SCAN 0|SCAN x|SCRIPT EXISTS abc|SCRIPT LOAD return|SCRIPT FLUSH|EVAL return{} 0|EVAL return{} 1 a|EVAL return{} 2 a b
@@ -18,7 +19,7 @@ REQUESTS = """
     XREAD STREAMS a 0|XREAD STREAMS a b 0 0|XREAD COUNT STREAMS|ZUNION 0 a|LMPOP 1 a LEFT|BITOP NOT {a}d {a}s|FLUSHALL
     FUNCTION LIST|COMMAND DOCS get|OBJECT ENCODING a|OBJECT NOSUCH a|MEMORY USAGE a|SHUTDOWN|MIGRATE|SUBSTR|CLIENT ID
     CLIENT NOSUCH|CLIENT|PROXY|PROXY EXPLAIN|PROXY EXPLAIN GET a|PING|ECHO|NOSUCH a b c|GETDEL|DISCARD|EXEC|UNWATCH
-    BLPOP a 0.01|BLPOP a b 0.01|CONFIG GET x|INFO|TIME|ACL WHOAMI|SWAPDB 0 1|WATCH a b
+    PUBLISH a m|PUBLISH a|SPUBLISH b m|BLPOP a 0.01|BLPOP a b 0.01|CONFIG GET x|INFO|TIME|ACL WHOAMI|SWAPDB 0 1|WATCH a b
     """
 
 
@@ -117,6 +118,18 @@ def test_who_may_ask(t):
         t.equal(pairs(client.call("PROXY", "EXPLAIN", "FLUSHALL"))["error"], None, "and an administrator may")
 
 
+def test_resp3(t):
+    with Three(t) as cluster, cluster.proxy.client() as client:
+        before = pairs(client.call("PROXY", "EXPLAIN", "GET", "a"))
+        client.call("HELLO", "3")
+        after = client.call("PROXY", "EXPLAIN", "GET", "a")
+        t.check(isinstance(after, dict), "a map", after)
+        t.equal({name.decode(): value for name, value in after.items() if name != b"parts"},
+                {name: value for name, value in before.items() if name != "parts"}, "that says the same")
+        t.equal(after[b"parts"][0], {name.encode(): value for name, value in pairs(before["parts"][0]).items()},
+                "and so do its parts")
+
+
 def test_down(t):
     with Three(t) as cluster, cluster.proxy.client() as client:
         part = pairs(pairs(client.call("PROXY", "EXPLAIN", "GET", "a"))["parts"][0])
@@ -130,4 +143,5 @@ def test_down(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_what_is_said_happens, test_random_requests, test_who_may_ask, test_down]))
+    sys.exit(run_tests(__doc__, [test_what_is_said_happens, test_random_requests, test_who_may_ask, test_resp3,
+                                 test_down]))

@@ -120,6 +120,21 @@ def test_who_reads_where(t):
         t.equal(spread("GET", first), (b"c", 1, 0), "RESET ends it, too")
 
 
+def test_resp3(t):
+    """Each protocol has its own connection to a replica."""
+    with Replicated(t) as cluster, cluster.client() as old, cluster.client() as new:
+        key = cluster.keys[1][0]
+        old.call("HSET", key, "field", "value")
+        new.call("HELLO", "3")
+        for client in (old, new):
+            client.call("READONLY")
+            cluster.wait_for_replica(client, key, cluster.replicas[2:], ("HGETALL",))
+        for _ in range(20):
+            t.equal(old.call("HGETALL", key), [b"field", b"value"], "RESP2")
+            t.equal(new.call("HGETALL", key), {b"field": b"value"}, "RESP3")
+            t.equal(new.call("GET", "{%s}x" % key), None, "null")
+
+
 def test_own_writes(t):
     """A client that reads from replicas finds what it has written, however it pipelines and whoever lags."""
     with Replicated(t) as cluster, cluster.client() as client:
@@ -301,5 +316,5 @@ def test_moving(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_moving, test_who_reads_where, test_own_writes, test_bounded_age, test_replicas_that_fail,
+    sys.exit(run_tests(__doc__, [test_moving, test_resp3, test_who_reads_where, test_own_writes, test_bounded_age, test_replicas_that_fail,
                                  test_settings]))

@@ -31,9 +31,9 @@ ACTIONS = {
     "kEval": "all keys in one slot; sent again where the server lost the script",
     "kTransaction": "keys of one slot, sent as one block at EXEC",
     "kBlock": "all keys in one slot; waits on a connection of the client's own",
-    "kWait": "the groups that this client has written to; the lowest of their numbers",
     "kSubscribe": "the groups of its channels; a pattern: all groups. One subscription for all clients of a worker",
     "kPublish": "the group of the channel's slot; clients are counted, not connections",
+    "kWait": "the groups that this client has written to; the lowest of their numbers",
     "kLocal": "the proxy",
 }
 
@@ -76,8 +76,7 @@ server knows a newer command is the server's business: its error comes back unch
 - *the proxy*: answered by the proxy itself, about itself.
 - *admin*: with `[[user]]`s configured, only for those with `admin = true`.
 
-[architecture.md](architecture.md#what-differs-from-a-single-redis) says where replies differ from those of a
-single Redis.
+[compatibility.md](compatibility.md) says where replies differ from those of a single Redis.
 """
 
 
