@@ -22,7 +22,6 @@ inline void append_header(std::string& out, char type, int64_t value) {
 inline void append_array(std::string& out, int64_t elements) {
   append_header(out, '*', elements);
 }
-
 inline void append_integer(std::string& out, int64_t value) {
   append_header(out, ':', value);
 }

@@ -16,6 +16,7 @@
 #include "proxy/tracking.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
+#include "proxy/worker_manager.h"
 
 namespace pikaproxy {
 namespace {
@@ -64,8 +65,10 @@ void Client::reset_session() {
   transaction.reset();
   worker_.drop_connections(*this);
   if (tracking != nullptr) set_tracking(nullptr);
+  end_monitor();
   session = Session{};
   session.authenticated = session.admin = !needs_credentials(worker_.config());
+  session.read_from = worker_.config().proxy.read_from;
   names_.reset();
 }
 
@@ -252,6 +255,11 @@ void Client::release() {
   settle();
 }
 
+void Client::read_from(ReadFrom where) noexcept {
+  session.read_from = where;
+  if (has_written()) wrote_at_ = loop_.now();
+}
+
 void Client::end_pause() {
   if (!std::exchange(paused_by_command_, false)) return;
   release();
@@ -313,6 +321,10 @@ void Client::complete(Task* task, std::string_view piece) {
       static_cast<int64_t>(std::min<uint64_t>(task->reply.size() + piece.size(), UINT32_MAX / 2));
   reply_bytes_ = static_cast<uint32_t>(reply_bytes_ + (bytes - reply_bytes_) / 8);
   if (answered_ < kAnsweredMax) ++answered_;
+  if (session.read_from != ReadFrom::kMaster &&
+      (task->is_block || (task->command->flags & (kFlagWrite | kFlagMayReplicate)) != 0)) {
+    wrote_at_ = loop_.now();
+  }
   if (queue_.front() != task) {
     task->done = true;
     if (task->silent) return;
@@ -513,7 +525,16 @@ void Client::shut(Disconnect why) {
     }
   }
   worker_.drop_connections(*this);
+  end_monitor();
   worker_.remove_client(this, why);
+}
+
+void Client::end_monitor() {
+  if (!std::exchange(session.monitor, false)) return;
+  worker_.monitors().remove(*this);
+  for (const auto& worker : worker_.manager().workers()) {
+    worker->loop().post([&monitors = worker->monitors()] { monitors.change(-1); });
+  }
 }
 
 void Client::check_timeouts(uint32_t now_s) {
@@ -574,6 +595,7 @@ std::string Client::describe() const {
   if (peer_name(fd()).starts_with("unix:")) flags += 'U';
   if (wait != nullptr || replica_wait != nullptr) flags += 'b';
   if (closing_) flags += 'c';
+  if (session.monitor) flags += 'O';
   if (session.no_evict) flags += 'e';
   if (tracking != nullptr) flags += 't';
   if (tracking != nullptr && tracking->redirect_broken) flags += 'R';

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/config.h"
 #include "common/proxy_inspector.h"
 #include "common/request_parser.h"
 #include "common/resp3.h"
@@ -71,6 +72,14 @@ class Client : public Stream {
   bool can_relay() const noexcept { return can_send_at_once(); }
   void relayed(uint64_t bytes);
 
+  // Everything this client has written was answered at this time or before. Kept for clients that
+  // read from replicas; before READONLY it is when the last write was sent.
+  Ticks last_write() const noexcept { return wrote_at_; }
+  bool may_be_writing() const noexcept {
+    return !queue_.empty() && queue_.front()->started <= wrote_at_;
+  }
+  void read_from(ReadFrom where) noexcept;
+
   // Hands over the memory of the request being handled, if it has memory of its own: the request's
   // bytes start at its beginning. Null if not; then the bytes must be copied.
   char* take_request_memory(std::string_view request, size_t& capacity);
@@ -90,6 +99,7 @@ class Client : public Stream {
       written_epoch_ = epoch;
     }
     written_ |= uint64_t{1} << group % 64;
+    wrote_at_ = loop_.now();
   }
   bool has_written() const noexcept { return written_ != 0; }
   bool may_have_written(GroupIndex group, uint64_t epoch) const noexcept {
@@ -108,6 +118,8 @@ class Client : public Stream {
   bool is_closing() const noexcept { return closing_; }
   // No request waits for its reply.
   bool has_no_request() const noexcept { return queue_.empty(); }
+  // Replies that wait to be sent.
+  uint64_t unread_bytes() const noexcept { return output_bytes() + kept_bytes_; }
   // Nothing in flight, nothing to write.
   bool is_idle() const noexcept { return queue_.empty() && output_bytes() == 0; }
 
@@ -132,6 +144,8 @@ class Client : public Stream {
     bool admin = false;
     bool no_evict = false;
     bool no_touch = false;
+    bool monitor = false;
+    ReadFrom read_from = ReadFrom::kMaster;
     enum class Replies : uint8_t { kOn, kOff, kSkipNext, kSkipThis } replies = Replies::kOn;
   };
   Session session;
@@ -223,6 +237,7 @@ class Client : public Stream {
   void settle();
   void finish_closing();
   void choose_lane() noexcept;
+  void end_monitor();
 
   // Constant after construction.
   Worker& worker_;
@@ -239,6 +254,7 @@ class Client : public Stream {
   const Command* last_command_ = nullptr;
   uint64_t written_ = 0;  // A bit for each group, see note_write().
   uint64_t written_epoch_ = 0;
+  Ticks wrote_at_ = 0;  // See last_write().
   uint32_t created_s_ = 0;
   uint32_t active_s_ = 0;           // Last request.
   uint32_t sent_s_ = 0;             // Last time the socket took some output, or had none to take.

@@ -138,6 +138,7 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
   const bool is_plain = client.transaction == nullptr && (command->flags & kFlagBlocking) == 0 &&
                         command->action < CommandAction::kTransaction;
   if (!is_plain && !client.has_no_request() && must_be_alone(client, *command, args)) return false;
+  if (worker_.monitors().is_on()) worker_.monitors().note(client, *command, args);
   client.note_command(*command);
   if (parser.is_inline()) {
     encoded_.clear();
@@ -339,10 +340,19 @@ void Dispatcher::forward(Request& request) {
       if (!admit(request, false)) return;
     }
     group = place.group;
+    if (request.client.session.read_from != ReadFrom::kMaster && place.open &&
+        wants_replica(request)) {
+      positions_.assign(1, request.command.single_key);
+      if (read_from_replica(request, group)) return;
+    }
   } else if (has_block_option(request.command, request.args)) {
     block(request);
     return;
   } else if (!place_keys(request, group)) {
+    return;
+  } else if (wants_replica(request) && !positions_.empty() &&
+             worker_.topology().router->place(request.args[positions_.front()]).open &&
+             read_from_replica(request, group)) {
     return;
   }
   forward_to(request, group);
@@ -418,8 +428,7 @@ Gathering& Dispatcher::start_gathering(Task* parent, Gathering::Kind kind, uint3
   return *gathering.release();  // Owned by itself until finish().
 }
 
-Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size,
-                           Backend*& backend) {
+Task* Dispatcher::new_part(Gathering& gathering) {
   Task* part = worker_.tasks().take();
   part->gathering = &gathering;
   part->command = gathering.parent->command;
@@ -428,8 +437,22 @@ Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size
   part->prefix_size = 0;
   gathering.parts.push_back(part);
   ++gathering.outstanding;
+  return part;
+}
+
+Task* Dispatcher::add_part_to(Gathering& gathering, Backend& backend, uint64_t size) {
+  Task* part = new_part(gathering);
+  return backend.accept(part, size) ? part : nullptr;
+}
+
+void Dispatcher::fail_part(Gathering& gathering, std::string_view error) {
+  worker_.fail(new_part(gathering), error);
+}
+
+Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size,
+                           Backend*& backend) {
   backend = &worker_.backends().get(group, gathering.db, gathering.lane);
-  return backend->accept(part, size) ? part : nullptr;
+  return add_part_to(gathering, *backend, size);
 }
 
 void Dispatcher::ask(Backend& backend, std::string_view request,
@@ -474,12 +497,17 @@ void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
   Task* parent = gathering.parent;
   parent->server_time = server_time;
   parent->is_error = reply.starts_with('-');
+  recycle(gathering);
+  worker_.complete(parent, reply);
+}
+
+void Dispatcher::recycle(Gathering& gathering) {
   gathering.parts.clear();
   gathering.part_of_key.clear();
   gathering.known_scripts.clear();
   gathering.groups_left.clear();
   gathering.request.clear();
-  gathering.repaired = false;
+  gathering.repaired = gathering.from_replicas = false;
   gathering.is_flush = gathering.second_round = gathering.was_moving = false;
   std::unique_ptr<Gathering> owned(&gathering);
   const bool is_small =
@@ -487,7 +515,6 @@ void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
   if (is_small && free_gatherings_.size() < kGatheringsKept) {
     free_gatherings_.push_back(std::move(owned));
   }
-  worker_.complete(parent, reply);
 }
 
 void Dispatcher::gathered(Gathering& gathering) {
@@ -516,6 +543,7 @@ void Dispatcher::gathered(Gathering& gathering) {
     }
     default:
       if (gathering.is_flush && flush_again(gathering)) return;
+      if (gathering.from_replicas && read_again_from_masters(gathering)) return;
       scratch_.clear();
       merge_replies(gathering, scratch_);
       finish(gathering, scratch_);
@@ -547,7 +575,15 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
     }
     if (!admit(request, false)) return;
   }
+  const bool from_replicas = all_open && wants_replica(request);
+  if (from_replicas) {
+    positions_.clear();
+    for (size_t at = 1; at < request.args.size(); ++at) {
+      positions_.push_back(static_cast<uint32_t>(at));
+    }
+  }
   if (one_group) {
+    if (from_replicas && read_from_replica(request, key_groups_.front())) return;
     forward_to(request, key_groups_.front());
     return;
   }
@@ -570,10 +606,25 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
   }
   Gathering& gathering = start_gathering(request, kind);
   hold(gathering);
+  Ticks not_before = 0;
+  if (from_replicas) {
+    gathering.from_replicas = true;
+    gathering.request = request.raw;
+    not_before = needed_freshness(request);
+  }
   const std::string_view name = encoded_argument(request.args[0]);
   for (Share& share : shares_) {
     note_write(request.client, request.command, share.group);
-    share.part = add_part(gathering, share.group, request.raw.size(), share.backend);
+    share.part = nullptr;
+    share.backend = nullptr;
+    if (from_replicas && !find_replica(request, share.group, not_before, share.backend)) {
+      fail_part(gathering, error_);
+      continue;
+    }
+    if (share.backend == nullptr) {
+      share.backend = &worker_.backends().get(share.group, gathering.db, gathering.lane);
+    }
+    share.part = add_part_to(gathering, *share.backend, request.raw.size());
     if (share.part == nullptr) {
       share.backend = nullptr;
       continue;

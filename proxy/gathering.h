@@ -40,11 +40,12 @@ struct Gathering {
   uint64_t epoch = 0;                   // Of the topology that group numbers below belong to.
   GroupIndex group = 0;                 // kScan, kEvalsha: where the part went.
   std::vector<GroupIndex> groups_left;  // kRandomKey: not asked yet.
-  std::string request;    // kEvalsha, flushes: the whole request, as RESP. kPublish: the channel.
+  std::string request;    // The whole one: kEvalsha, flushes, from_replicas. kPublish: the channel.
   bool repaired = false;  // kEvalsha.
   bool is_flush = false;  // FLUSHALL, FLUSHDB: may have to go round twice.
-  bool second_round = false;                           // It has begun.
-  bool was_moving = false;                             // Slots were moving when it was sent.
+  bool second_round = false;   // It has begun.
+  bool from_replicas = false;  // Some of the parts may have to be asked of masters.
+  bool was_moving = false;     // Slots were moving when it was sent.
   std::function<void(std::string_view reply)> answer;  // kOwn.
 };
 

@@ -18,10 +18,10 @@ void append_text_or_null(std::string& out, RespVersion version, std::string_view
 }
 
 // One group's part of the request.
-void append_part(std::string& out, RespVersion version, Worker& worker,
-                 const Explanation::Part& part, Arguments args) {
+void append_part(std::string& out, Client& client, const Explanation::Part& part, Arguments args) {
+  Worker& worker = client.worker();
   const GroupConfig& group = worker.topology().groups[part.group];
-  resp::append_map(out, version, 5);
+  resp::append_map(out, client.version(), 5);
   resp::append_bulk(out, "group");
   resp::append_bulk(out, group.name);
   resp::append_bulk(out, "server");
@@ -67,8 +67,7 @@ void proxy_explain(Client& client, const Command&, Arguments args) {
   append_text_or_null(out, version, group != nullptr ? group->server.to_string() : "");
   resp::append_bulk(out, "parts");
   resp::append_array(out, static_cast<int64_t>(explanation.parts.size()));
-  for (const Explanation::Part& part : explanation.parts)
-    append_part(out, version, worker, part, request);
+  for (const Explanation::Part& part : explanation.parts) append_part(out, client, part, request);
   resp::append_bulk(out, "waits");
   append_text_or_null(out, version, explanation.waits);
   resp::append_bulk(out, "error");

@@ -85,7 +85,7 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->sent = 0;
   task->server_time = 0;
   task->done = false;
-  task->is_error = false;
+  task->is_error = task->failed_here = false;
   task->streaming = false;
   task->dropped = false;
   task->is_block = false;

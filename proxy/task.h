@@ -77,6 +77,7 @@ struct Task {
   uint32_t error_before = 0;    // A transaction: bytes of an earlier error at the start of `reply`.
   uint16_t part = 0;            // Which part of its gathering.
   bool is_error = false;        // The reply is an error, the server's or our own.
+  bool failed_here = false;     // The error is the proxy's own: no server has answered it.
   bool done = false;            // The reply is complete (in `reply`).
   bool streaming = false;       // The first bytes of the reply went out to the client already.
   bool dropped = false;         // The reply was too large to be kept: an error is the answer.

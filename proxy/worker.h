@@ -18,6 +18,8 @@
 #include "proxy/event_loop.h"
 #include "proxy/hot_keys.h"
 #include "proxy/mailbox.h"
+#include "proxy/monitor.h"
+#include "proxy/replica_reads.h"
 #include "proxy/slowlog.h"
 #include "proxy/stats.h"
 #include "proxy/subscriptions.h"
@@ -76,8 +78,10 @@ class Worker {
   const Topology& topology() const noexcept { return *topology_; }
   BackendManager& backends() noexcept { return backends_; }
   Tracking& tracking() noexcept { return tracking_; }
-  Subscriptions& subscriptions() noexcept { return subscriptions_; }
   const SlotGate& gate() noexcept { return dispatcher_.gate(); }
+  Monitors& monitors() noexcept { return monitors_; }
+  ReplicaReads& replica_reads() noexcept { return replica_reads_; }
+  Subscriptions& subscriptions() noexcept { return subscriptions_; }
   TaskPool& tasks() noexcept { return tasks_; }
   RequestParser& parser() noexcept { return parser_; }
   uint32_t now_s() const noexcept { return static_cast<uint32_t>(loop_.now() / 1'000'000); }
@@ -96,6 +100,11 @@ class Worker {
       dispatcher_.drop_connections(client);
     }
     if (client.subscriptions != nullptr) subscriptions_.drop(client);
+  }
+  // See Dispatcher::ask().
+  void ask(Backend& backend, std::string_view request,
+           std::function<void(std::string_view)> answer) {
+    dispatcher_.ask(backend, request, std::move(answer));
   }
   // See Dispatcher::unblock().
   void unblock(Client& client, bool with_error, std::function<void(bool)> done) {
@@ -151,6 +160,8 @@ class Worker {
   Dispatcher dispatcher_;
   Tracking tracking_{*this};
   BackendManager backends_;
+  ReplicaReads replica_reads_;
+  Monitors monitors_;
   Subscriptions subscriptions_;
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const Topology> topology_;

@@ -331,7 +331,7 @@ std::string WorkerManager::not_ready_reason() const {
   if (stats.servers.empty()) return "no group is configured: no slot is served";
   std::string down;
   for (const auto& server : stats.servers) {
-    if (server->up.get() != 0) continue;
+    if (server->is_replica || server->up.get() != 0) continue;
     down += (down.empty() ? "" : ", ") + server->server + " of group " + server->group;
   }
   return down.empty() ? "" : "not reachable: " + down;
