@@ -182,6 +182,21 @@ summed() {
   count "${good:-0}" "${bad:-1}" "$name"
 }
 
+# What clients see through the proxy and of a plain redis-server.
+differential_tests() {
+  summed differential 240 "${run_program[@]}" "$python" tests/differential/run.py \
+    --pikaproxy "build/$preset/pikaproxy" --seconds 40
+}
+
+client_tests() {
+  say "client libraries"
+  if step clients-npm 300 npm --prefix tests/clients ci --no-progress; then
+    summed clients 300 "$python" tests/clients/run.py --pikaproxy "build/$preset/pikaproxy"
+  else
+    count 0 1 clients-npm
+  fi
+}
+
 consistency_tests() {
   local mover here=tests/consistency program=build/$preset/pikaproxy
   summed consistency-checker 120 "$python" $here/checker_test.py
@@ -253,7 +268,7 @@ fuzzers() {
 
 # ---- What is tested ------------------------------------------------------------------------------
 
-packages=("${BUILD_PACKAGES[@]}" openssl redis-server redis-tools nutcracker python3 python3-hiredis python3-jsonschema procps)
+packages=("${BUILD_PACKAGES[@]}" openssl redis-server redis-tools nutcracker python3 python3-hiredis python3-jsonschema python3-redis python3-yaml procps)
 useful=()
 if [ "$preset" = dev ]; then
   packages+=(clang-format)
@@ -276,6 +291,7 @@ fi
 build "$preset" || finish
 unit_tests
 integration_tests
+differential_tests
 consistency_tests
 check check-config 60 "${run_program[@]}" "build/$preset/pikaproxy" --check-config --config conf/pikaproxy.toml
 if [ "$preset" = dev ]; then
@@ -286,6 +302,7 @@ if [ "$preset" = dev ]; then
   command -v shellcheck >/dev/null &&
     check shell-scripts 120 shellcheck -x test.sh quickstart.sh .ci/run .ci/packages.sh
   web_tests
+  client_tests
   [ "$quick" = yes ] || fuzzers
 fi
 finish

@@ -648,8 +648,9 @@ void Backend::on_relayed(uint64_t bytes) {
 bool Backend::take_reply_before(Task* task, std::string_view piece, bool first, bool complete) {
   if (task->replies_before == 0) return false;
   // OK and QUEUED, and nobody waits for these. The first error says why EXEC will fail.
-  if (first && complete && piece[0] == '-' && task->reply.size() == 0) {
+  if (first && complete && piece[0] == '-' && task->error_before == 0) {
     task->reply.append(loop_.pool(), piece);
+    task->error_before = static_cast<uint32_t>(piece.size());
   }
   if (complete) --task->replies_before;
   return true;
@@ -665,7 +666,10 @@ void Backend::take_reply(std::string_view piece, bool first, bool complete) {
   if (first) {
     task->is_error = piece[0] == '-' || piece[0] == '!';
     // EXEC went well after all: what was said of a request before is no use any more.
-    if (task->is_block && !task->is_error) task->reply.clear(loop_.pool());
+    if (task->error_before > 0 && !task->is_error) {
+      task->reply.clear(loop_.pool());
+      task->error_before = 0;
+    }
   }
   if (!complete) {
     if (task->streaming) {
@@ -679,7 +683,9 @@ void Backend::take_reply(std::string_view piece, bool first, bool complete) {
       task->reply.append(loop_.pool(), piece);
       // What has to be lifted has to be whole; a string stays as it is.
       const bool stays = !is_lifting_ || task->reply.view()[0] == '$';
-      if (task->reply.size() >= kStreamMin && stays) worker_.try_streaming(task);
+      if (task->reply.size() >= kStreamMin && stays && task->error_before == 0) {
+        worker_.try_streaming(task);
+      }
     }
     return;
   }

@@ -30,7 +30,8 @@ constexpr size_t kOwnRoomMin = 64 * 1024;
 // are.
 constexpr size_t kWindowStart = 128;
 constexpr size_t kWindowMin = 16;
-constexpr size_t kWaitingInputMax = 64 * 1024;
+// Less than the loop's scratch memory: what is kept is put there before more is received behind it.
+constexpr size_t kWaitingInputMax = kScratchBytes / 2;
 constexpr uint32_t kLingerSeconds = 2;
 constexpr uint32_t kAnsweredMax = 1u << 20;
 // Pieces that are sent at once when possible, instead of being copied into the output first.

@@ -96,11 +96,12 @@ void list(Client& client, const Command& command, Arguments args) {
   } else if (args.size() > 3 && equals_ignoring_case(args[2], "ID")) {
     for (const std::string_view text : args.subspan(3)) {
       int64_t id = 0;
-      if (!parse_integer(text, id) || id < 1) {
+      if (!parse_integer(text, id)) {
         client.reply_error("ERR Invalid client ID");
         return;
       }
-      filter.ids.insert(static_cast<uint64_t>(id));
+      // Nobody has the number 0, so it stands for all that nobody can have.
+      filter.ids.insert(static_cast<uint64_t>(std::max<int64_t>(id, 0)));
     }
   } else if (args.size() != 2) {
     client.reply_error("ERR syntax error");

@@ -58,7 +58,15 @@ bool Dispatcher::dispatch(Client& client, RequestParser& parser, std::string_vie
   return is_done;
 }
 
-void Dispatcher::reject(Client& client, std::string_view error) {
+void Dispatcher::reject(Client& client, std::string_view error, const Command* command) {
+  if (command != nullptr && command->name == "exec") {
+    // As Redis: whatever is wrong with an EXEC, it ends the transaction.
+    if (error.starts_with("ERR ")) error.remove_prefix(4);
+    client.transaction.reset();
+    drop_watch(client);
+    client.reply_error("EXECABORT Transaction discarded because of: " + std::string(error));
+    return;
+  }
   if (client.transaction != nullptr) client.transaction->fail();
   end_caching(client);
   client.reply_error(error);
@@ -75,6 +83,9 @@ bool Dispatcher::changes_lane(const Client& client, const Command& command, Argu
 bool Dispatcher::must_be_alone(const Client& client, const Command& command, Arguments args) const {
   if (changes_lane(client, command, args)) return true;
   if (client.transaction != nullptr) return client.watch != nullptr && command.name == "exec";
+  // Databases have connections of their own: FLUSHALL or FUNCTION FLUSH over the next one must not
+  // overtake what was sent over the last one.
+  if (command.name == "select" || command.name == "reset") return true;
   return command.action == CommandAction::kBlock || command.action == CommandAction::kWait ||
          command.action == CommandAction::kSubscribe || command.name == "watch" ||
          has_block_option(command, args);
@@ -102,11 +113,11 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     command = subcommand;
   }
   if (!arity_fits(*command, args.size())) {
-    reject(client, wrong_arity(*command));
+    reject(client, wrong_arity(*command), command);
     return true;
   }
   if (!client.session.authenticated && (command->flags & kFlagNoAuth) == 0) {
-    reject(client, "NOAUTH Authentication required.");
+    reject(client, "NOAUTH Authentication required.", command);
     return true;
   }
   if (command->proxy_admin && !client.session.admin) {
@@ -292,6 +303,12 @@ void Dispatcher::count_slot(Place place) noexcept {
   worker_.stats().slots[place.unit % kSlotCount].add();
 }
 
+void Dispatcher::count_key(Place place, std::string_view key) noexcept {
+  count_slot(place);
+  HotKeys& hot_keys = worker_.hot_keys();
+  if (hot_keys.is_due()) hot_keys.note(key, place.unit, HotKeys::Clock::now());
+}
+
 bool Dispatcher::must_pause(const Client& client, const Command& command) const noexcept {
   // Whoever may end the pause must be able to, and to log in for that.
   const bool is_administration = command.action == CommandAction::kLocal &&
@@ -314,8 +331,9 @@ void Dispatcher::forward(Request& request) {
   GroupIndex group = kNoGroup;
   if (request.command.single_key != 0) {
     // Every command with one key at a fixed place: nearly all traffic.
-    const Place place = worker_.topology().router->place(request.args[request.command.single_key]);
-    count_slot(place);
+    const std::string_view key = request.args[request.command.single_key];
+    const Place place = worker_.topology().router->place(key);
+    count_key(place, key);
     if (!place.open) {
       positions_.assign(1, request.command.single_key);
       if (!admit(request, false)) return;
@@ -334,7 +352,7 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
   Placement placement;
   const std::string error =
       place_request(worker_.topology(), request.command, request.args, positions_, placement);
-  if (placement.has_keys) count_slot(placement.place);
+  if (placement.has_keys) count_key(placement.place, request.args[positions_.front()]);
   if (!error.empty()) {
     if (error == kCrossSlot) worker_.stats().crossslot.add();
     refuse(request, error);
@@ -458,6 +476,7 @@ void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
   parent->is_error = reply.starts_with('-');
   gathering.parts.clear();
   gathering.part_of_key.clear();
+  gathering.known_scripts.clear();
   gathering.groups_left.clear();
   gathering.request.clear();
   gathering.repaired = false;
@@ -514,8 +533,9 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
   bool one_group = true;
   bool all_open = true;
   for (size_t key = 0; key < keys; ++key) {
-    const Place place = topology.router->place(request.args[1 + key * args_per_key]);
-    count_slot(place);
+    const std::string_view name = request.args[1 + key * args_per_key];
+    const Place place = topology.router->place(name);
+    count_key(place, name);
     all_open = all_open && place.open;
     key_groups_.push_back(place.group);
     one_group = one_group && place.group == key_groups_.front();
@@ -603,6 +623,7 @@ void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
     }
   }
   Gathering& gathering = start_gathering(request, kind);
+  if (kind == Gathering::Kind::kScriptExists) note_known_scripts(request, gathering);
   if (is_flush) {
     gathering.is_flush = true;
     gathering.was_moving = was_moving;

@@ -87,7 +87,8 @@ class Dispatcher : private SlotGate::Host {
   };
 
   bool check_and_run(Client& client, RequestParser& parser, std::string_view raw);
-  void reject(Client& client, std::string_view error);
+  // A request that never gets as far as being run. command: null if there is no such one.
+  void reject(Client& client, std::string_view error, const Command* command = nullptr);
   // Whether the client's later requests take other connections than the earlier ones (HELLO).
   static bool changes_lane(const Client& client, const Command& command, Arguments args);
   // Whether it may only be sent when nothing else of the client is in flight.
@@ -100,6 +101,7 @@ class Dispatcher : private SlotGate::Host {
   void refuse(Request& request, std::string_view error);
   Task* task_of(Request& request);
   void count_slot(Place place) noexcept;
+  void count_key(Place place, std::string_view key) noexcept;
   void forward(Request& request);
   void forward_to(Request& request, GroupIndex group);
   void forward_to_any(Request& request);
@@ -195,6 +197,7 @@ class Dispatcher : private SlotGate::Host {
   bool flush_again(Gathering& gathering);
   void gathered_scan(Gathering& gathering);
   void gathered_random_key(Gathering& gathering);
+  void note_known_scripts(const Request& request, Gathering& gathering);
   void gathered_evalsha(Gathering& gathering);
   // Has the server load a script it may not know before an EVALSHA gets there.
   void load_script_first(Backend& backend, std::string_view sha);

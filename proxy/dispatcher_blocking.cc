@@ -65,7 +65,10 @@ std::string unblock_request(const Backend& backend, std::string_view how = "TIME
   return request;
 }
 
-bool is_null(std::string_view reply) {
+// A reply that came in one piece or, with its earlier ones in `task`, in several.
+bool is_null(const Task& task, std::string_view last_piece) {
+  if (task.reply.size() >= resp::kNullArray.size()) return false;
+  const std::string reply = std::string(task.reply.view()) + std::string(last_piece);
   return reply == resp::kNullArray || reply == resp::kNull || reply == resp::null(RespVersion::k3);
 }
 
@@ -118,8 +121,7 @@ bool Dispatcher::wait_answered(Client& client, Task* task, std::string_view piec
   Backend* backend = client.wait->backend;
   const bool is_lost = !backend->is_clean();
   return_or_give_up(backend);
-  const bool goes_on =
-      client.wait->recalled && (is_lost || (task->reply.size() == 0 && is_null(piece)));
+  const bool goes_on = client.wait->recalled && (is_lost || is_null(*task, piece));
   const std::unique_ptr<Client::Wait> wait = std::move(client.wait);
   worker_.stats().blocked_clients.subtract();
   return goes_on && wait_again(client, task, *wait);

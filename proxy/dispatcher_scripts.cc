@@ -23,6 +23,14 @@ void Dispatcher::keep_script(Request& request) {
   worker_.manager().scripts().add(request.args[1]);
 }
 
+void Dispatcher::note_known_scripts(const Request& request, Gathering& gathering) {
+  // EVALSHA works with these, wherever its keys are.
+  for (const std::string_view sha : request.args.subspan(2)) {
+    gathering.known_scripts.push_back(
+        worker_.manager().scripts().find(ScriptCache::normalize(sha)) != nullptr);
+  }
+}
+
 void Dispatcher::eval(Request& request) {
   GroupIndex group = kNoGroup;
   if (!place_keys(request, group)) return;

@@ -151,8 +151,8 @@ void Dispatcher::exec(Request& request) {
     client.reply(resp::null_array(client.version()));
     return;
   }
-  if (transaction->size() == 0) {
-    drop_watch(client);
+  // With watched keys the server has to say whether it is an empty array or nil.
+  if (transaction->size() == 0 && client.watch == nullptr) {
     client.reply("*0\r\n");
     return;
   }
@@ -265,7 +265,8 @@ void Dispatcher::watch_answered(Client& client, const Task& task, std::string_vi
   Backend* backend = client.watch->backend;
   if (task.command->name == "watch") {
     // Refused, or the connection was lost: nothing is watched there any more.
-    if (task.is_error || !piece.starts_with('+')) drop_watch(client);
+    const std::string_view start = task.reply.size() > 0 ? task.reply.view() : piece;
+    if (task.is_error || !start.starts_with('+')) drop_watch(client);
     return;
   }
   // EXEC: with its answer nothing is watched any more.
@@ -274,9 +275,12 @@ void Dispatcher::watch_answered(Client& client, const Task& task, std::string_vi
 }
 
 bool Dispatcher::answered(Task* task, std::string_view& reply) {
-  if (task->is_block && task->is_error && task->reply.size() > 0) {
-    error_ = exec_error(*task, reply);
+  if (task->error_before > 0) {
+    const std::string_view kept = task->reply.view();
+    const std::string whole = std::string(kept.substr(task->error_before)) + std::string(reply);
+    error_ = whole.starts_with('-') ? exec_error(*task, whole) : whole;
     reply = error_;
+    task->error_before = 0;
     task->reply.clear(worker_.loop().pool());
   }
   Client* client = task->client;
@@ -297,14 +301,9 @@ void Dispatcher::return_or_give_up(Backend* backend) {
 }
 
 std::string Dispatcher::exec_error(const Task& task, std::string_view reply) const {
-  // The server refused MULTI or a command. What it said then is more use than what it says of EXEC;
-  // the latter may have come in pieces, the first of which were kept behind it.
-  std::string whole(task.reply.view());
-  whole += reply;
-  const std::string_view first = reply_text(whole);
-  const bool has_first = whole.find("\r\n") + 2 < whole.size();
-  if (!has_first) return whole;
-  if (whole.find("\r\n-EXECABORT") != std::string::npos) {
+  // The server refused MULTI or a command. What it said then is more use than what it says of EXEC.
+  const std::string_view first = reply_text(task.reply.view().substr(0, task.error_before));
+  if (reply.starts_with("-EXECABORT")) {
     return resp::error("EXECABORT Transaction discarded because of: " + std::string(first));
   }
   return resp::error("ERR " + task.backend->label() + " refused MULTI (" + std::string(first) +

@@ -100,7 +100,10 @@ void merge_script_exists(const Gathering& gathering, std::string& out) {
     }
   }
   resp::append_array(out, static_cast<int64_t>(everywhere.size()));
-  for (const int64_t all : everywhere) resp::append_integer(out, all);
+  for (size_t i = 0; i < everywhere.size(); ++i) {
+    const bool is_known = i < gathering.known_scripts.size() && gathering.known_scripts[i];
+    resp::append_integer(out, is_known ? 1 : everywhere[i]);
+  }
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ struct Gathering {
     kAllOk,         // Every part must succeed; the first error is the reply.
     kAnyOk,         // One success is enough.
     kConcat,        // Arrays, joined.
-    kScriptExists,  // Arrays of 0 and 1: 1 where all parts say so.
+    kScriptExists,  // Arrays of 0 and 1: 1 where all parts say so, or the proxy has the script.
     kScan,          // One part: the cursor in it becomes ours.
     kRandomKey,     // One part at a time, until a group has a key.
     kEvalsha,       // One part: NOSCRIPT is repaired once.
@@ -34,6 +34,7 @@ struct Gathering {
   uint32_t outstanding = 0;           // Parts without a reply.
   std::vector<Task*> parts;           // Owned, until the parent is answered.
   std::vector<uint16_t> part_of_key;  // kMget: which part has the n-th key.
+  std::vector<bool> known_scripts;    // kScriptExists: which of them the proxy has.
   uint32_t db = 0;
   Lane lane = Lane::kResp2;             // The client's.
   uint64_t epoch = 0;                   // Of the topology that group numbers below belong to.

@@ -1,5 +1,7 @@
 #include "proxy/request_texts.h"
 
+#include <algorithm>
+
 #include "common/ascii.h"
 
 namespace pikaproxy {
@@ -9,24 +11,29 @@ namespace {
 constexpr size_t kEchoedNameMax = 128;
 constexpr size_t kEchoedArgsMax = 128;
 
+// What Redis repeats of an argument: at most so much, and nothing from a NUL on.
+std::string_view echoed(std::string_view arg, size_t bytes_max) {
+  return arg.substr(0, std::min(bytes_max, arg.find('\0')));
+}
+
 }  // namespace
 
 std::string unknown_command(Arguments args) {
-  std::string text = "ERR unknown command '" + std::string(args[0].substr(0, kEchoedNameMax)) +
+  std::string text = "ERR unknown command '" + std::string(echoed(args[0], kEchoedNameMax)) +
                      "', with args beginning with: ";
-  size_t echoed = 0;
-  for (size_t i = 1; i < args.size() && echoed < kEchoedArgsMax; ++i) {
-    const std::string_view part = args[i].substr(0, kEchoedArgsMax - echoed);
+  size_t bytes = 0;
+  for (size_t i = 1; i < args.size() && bytes < kEchoedArgsMax; ++i) {
+    const std::string_view part = echoed(args[i], kEchoedArgsMax - bytes);
     text += '\'';
     text += part;
     text += "' ";
-    echoed += part.size() + 3;
+    bytes += part.size() + 3;
   }
   return text;
 }
 
 std::string unknown_subcommand(const Command& container, std::string_view name) {
-  return "ERR unknown subcommand '" + std::string(name.substr(0, kEchoedNameMax)) + "'. Try " +
+  return "ERR unknown subcommand '" + std::string(echoed(name, kEchoedNameMax)) + "'. Try " +
          to_upper(container.name) + " HELP.";
 }
 

@@ -101,7 +101,8 @@ std::vector<Slowlog::Entry> all_slow_requests(WorkerManager& manager) {
 void slowlog_get(Client& client, const Command&, Arguments args) {
   int64_t count = kSlowlogDefault;
   if (args.size() > 3) {
-    client.reply_error("ERR syntax error");
+    client.reply_error("ERR unknown subcommand or wrong number of arguments for '" +
+                       std::string(args[1]) + "'. Try SLOWLOG HELP.");
     return;
   }
   if (args.size() == 3 && (!parse_integer(args[2], count) || count < -1)) {

@@ -94,6 +94,7 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->silent = false;
   task->is_push = false;
   task->replies_before = 0;
+  task->error_before = 0;
   task->next_of_client = free_;
   free_ = task;
   ++count_;

@@ -74,6 +74,7 @@ struct Task {
   Ticks server_time = 0;              // From sent to answered, when that is over.
   KeptBytes reply;
   uint32_t replies_before = 0;  // A transaction: answers to come before the one that counts.
+  uint32_t error_before = 0;    // A transaction: bytes of an earlier error at the start of `reply`.
   uint16_t part = 0;            // Which part of its gathering.
   bool is_error = false;        // The reply is an error, the server's or our own.
   bool done = false;            // The reply is complete (in `reply`).

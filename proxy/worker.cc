@@ -255,6 +255,7 @@ void Worker::fail(Task* task, std::string_view text) {
     return;
   }
   task->reply.clear(loop_.pool());
+  task->error_before = 0;
   task->is_error = true;
   complete(task, resp::error(text));
 }

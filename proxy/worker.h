@@ -16,6 +16,7 @@
 #include "proxy/client.h"
 #include "proxy/dispatcher.h"
 #include "proxy/event_loop.h"
+#include "proxy/hot_keys.h"
 #include "proxy/mailbox.h"
 #include "proxy/slowlog.h"
 #include "proxy/stats.h"
@@ -69,6 +70,7 @@ class Worker {
   // The worker's thread only, all below.
   WorkerStats& stats() noexcept { return stats_; }
   Slowlog& slowlog() noexcept { return slowlog_; }
+  HotKeys& hot_keys() noexcept { return hot_keys_; }
   WorkerManager& manager() noexcept { return manager_; }
   const Config& config() const noexcept { return *config_; }
   const Topology& topology() const noexcept { return *topology_; }
@@ -143,6 +145,7 @@ class Worker {
   const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>(loop_);
   WorkerStats stats_;
   Slowlog slowlog_;
+  HotKeys hot_keys_;
   TaskPool tasks_;
   RequestParser parser_;
   Dispatcher dispatcher_;

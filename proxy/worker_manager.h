@@ -96,6 +96,7 @@ class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspe
   Result<std::vector<ProxyClient>> clients() override;
   Result<bool> kill_client(uint64_t id) override;
   std::vector<ProxySlowRequest> slow_requests() const override;
+  Result<std::vector<ProxyHotKey>> hot_keys() override;
 
   // ProxyControl. Who waits is told on a worker's thread, in stop(), or, once that has begun, on a
   // thread of its own.

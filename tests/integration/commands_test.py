@@ -7,9 +7,11 @@
 import hashlib
 import random
 import sys
+import threading
 import time
 
 from checks import Background, group_of, keys_of_group, pipeline, read_raw, run_tests, slot_of
+from fake_server import FakeServer
 from random_commands import CommandMaker
 from resp import RespError, encode
 from servers import PikaProxy, RedisServer, wait_until
@@ -93,16 +95,8 @@ def differential(t, cluster, rng, tag, count):
                 return
 
 
-def test_differential(t):
-    """Random commands of all types on keys of one slot; four connections, so both workers."""
-    rng = t.rng()
-    with ThreeGroups(t, with_plain=True) as cluster:
-        for _ in range(4):
-            differential(t, cluster, rng, "t%d" % rng.getrandbits(20), 1500)
-
-
 def test_differential_at_once(t):
-    """The same by several connections at the same time: their replies must not mix."""
+    """Random commands by several connections at the same time: their replies must not mix."""
     rng = t.rng()
     with ThreeGroups(t, with_plain=True) as cluster:
         work = [Background(differential, t, cluster, random.Random(rng.getrandbits(32)), "c%d" % number, 500)
@@ -326,6 +320,31 @@ def test_databases(t):
 INCR = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
 
 
+def test_databases_in_order(t):
+    """What is sent behind a SELECT runs after what is before it, also if it concerns all databases."""
+    release = threading.Event()
+    server = FakeServer()
+
+    def behave(connection, args):
+        name = args[0].upper()
+        if name == b"SET":
+            # Long enough for a FLUSHALL that does not wait.
+            release.wait(0.3)
+            return b"+OK\r\n"
+        if name == b"FLUSHALL":
+            release.set()
+            return b"+OK\r\n"
+        return server.healthy(args)
+
+    server.behave = behave
+    with server, PikaProxy(t.pikaproxy, [server]) as proxy, proxy.client() as client:
+        client.call_many([["SELECT", 1], ["GET", "a"], ["SELECT", 0], ["GET", "a"]])  # Both have connections now.
+        client.send_bytes(encode("SET", "a", "1") + encode("SELECT", 1) + encode("FLUSHALL"))
+        t.equal(client.read(), "OK", "SET")
+        t.check(not release.is_set(), "FLUSHALL in another database is sent after the answer to SET")
+        t.equal([client.read(), client.read()], ["OK", "OK"], "SELECT, FLUSHALL")
+
+
 def test_scripts(t):
     with ThreeGroups(t) as cluster, cluster.client() as client:
         keys = [keys_of_group(group, GROUPS, 1)[0] for group in range(GROUPS)]
@@ -342,6 +361,7 @@ def test_scripts(t):
                 t.equal(direct.call("SCRIPT", "EXISTS", sha), [1], "every server has it")
         other = "return {KEYS[1], ARGV[1], 'other'}"
         t.equal(client.call("EVAL", other, 1, keys[0], "x"), [keys[0].encode(), b"x", b"other"], "EVAL")
+        t.equal(client.call("SCRIPT", "EXISTS", sha_of(other), "0" * 40), [1, 0], "EVAL makes a script known everywhere")
         for key in keys:
             t.equal(client.call("EVALSHA", sha_of(other), 1, key, "x"), [key.encode(), b"x", b"other"],
                     "EVALSHA at all groups of what EVAL brought to one")
@@ -981,8 +1001,8 @@ def test_two_hundred_connections(t):
                 client.close()
 
 
-TESTS = [test_differential, test_differential_at_once, test_many_keys, test_mget_of_ten_thousand, test_large_mget,
-         test_slots, test_crossslot, test_scan, test_random_key, test_flush, test_databases, test_scripts,
+TESTS = [test_differential_at_once, test_many_keys, test_mget_of_ten_thousand, test_large_mget,
+         test_slots, test_crossslot, test_scan, test_random_key, test_flush, test_databases, test_databases_in_order, test_scripts,
          test_script_order, test_script_after_restart, test_functions, test_hello, test_auth, test_reset_and_quit,
          test_client, test_client_kill_with_requests_in_flight, test_client_reply, test_inline,
          test_errors_equal_redis, test_help, test_every_command, test_refused, test_sort, test_command, test_config,

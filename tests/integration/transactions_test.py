@@ -4,7 +4,9 @@
 import sys
 import threading
 
-from checks import run_tests
+from checks import Background, run_tests
+from fake_server import FakeServer
+from resp import RespError, encode
 from servers import PikaProxy, RedisServer, wait_until
 
 # Sent one after the other to the proxy and to a redis-server: the replies are the same.
@@ -16,6 +18,9 @@ SEQUENCES = [
     "MULTI|SET x|SET {t}c 1|EXEC|EXISTS {t}c",
     "MULTI|WATCH {t}a|SET {t}d 1|EXEC",
     "MULTI|PING|ECHO hello|EXEC",
+    "SET {t}a 1|WATCH {t}a|SET {t}a 2|MULTI|EXEC|WATCH {t}a|MULTI|EXEC|MULTI|EXEC",
+    "MULTI|SET {t}a 1|EXEC x|EXEC|EXEC x",
+    "WATCH {t}a|SET {t}a 9|EXEC x|MULTI|GET {t}a|EXEC",
     "WATCH {t}a|MULTI|INCR {t}a|EXEC|GET {t}a",
     "WATCH {t}a|SET {t}a 9|MULTI|INCR {t}a|EXEC|GET {t}a",
     "WATCH {t}a|SET {t}a 9|UNWATCH|MULTI|INCR {t}a|EXEC|GET {t}a",
@@ -176,6 +181,81 @@ def test_bound(t):
             client.close()
 
 
+def test_much_behind_a_wait(t):
+    """What a client sends while it waits is kept, however much, and is answered afterwards."""
+    with Two(t) as cluster, cluster.client() as client:
+        # The proxy receives in pieces of 64 KiB: their edges, and more.
+        for size in (30_000, 65_536 - 70, 65_536, 66_000, 400_000):
+            work = Background(client.send_bytes, encode("BLPOP", "none", "0.05") + encode("SET", "a", b"x" * size) * 3 +
+                              encode("STRLEN", "a"))
+            t.equal([client.read() for _ in range(5)], [None, "OK", "OK", "OK", size], "%d bytes behind BLPOP" % size)
+            work.result()
+
+
+def test_large_results(t):
+    """Results that do not fit into what the proxy receives at once."""
+    with Two(t) as cluster, cluster.client() as client:
+        for size in (60_000, 65_536, 66_000, 300_000, 3_000_000):
+            client.call("SET", "{t}big", "x" * size)
+            for watched in (False, True):
+                if watched:
+                    client.call("WATCH", "{t}big")
+                replies = client.call_many([["MULTI"], ["GET", "{t}big"], ["STRLEN", "{t}big"], ["GET", "{t}big"],
+                                            ["EXEC"]])
+                t.check(replies[4] == [b"x" * size, size, b"x" * size], "EXEC with %d bytes, watched: %s" % (size, watched),
+                        replies[4])
+                t.equal(client.call("ECHO", "next"), b"next", "the next reply")
+
+
+def is_read(connection):
+    """Whether the other side's program has read all that was sent to it over 127.0.0.1."""
+    port = connection.socket.getpeername()[1]
+    own = connection.socket.getsockname()[1]
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        for line in table.read().splitlines()[1:]:
+            words = line.split()
+            if words[1].endswith(":%04X" % port) and words[2].endswith(":%04X" % own):
+                return words[4].endswith(":00000000")
+    return False
+
+
+class InPieces:
+    """A server whose replies to transactions come byte by byte."""
+
+    def __init__(self):
+        self.server = FakeServer(self.behave)
+        self.refuses = False
+
+    def behave(self, connection, args):
+        name = args[0].upper()
+        # What precedes EXEC may go at once.
+        reply = {b"WATCH": b"+OK\r\n", b"MULTI": b"+OK\r\n", b"CLIENT": b":7\r\n", b"UNWATCH": b"+OK\r\n",
+                 b"SET": b"-OOM full\r\n" if self.refuses else b"+QUEUED\r\n",
+                 b"EXEC": b"-EXECABORT all\r\n" if self.refuses else b"*2\r\n+OK\r\n$3\r\nabc\r\n",
+                 b"GET": b"+QUEUED\r\n"}.get(name)
+        if reply is None:
+            return self.server.healthy(args)
+        for at in range(len(reply) if name in (b"EXEC", b"WATCH") else 0):
+            connection.send(reply[at:at + 1])
+            wait_until(lambda: is_read(connection), 20, "the proxy to read")
+        return reply if name not in (b"EXEC", b"WATCH") else b""
+
+
+def test_results_in_pieces(t):
+    slow = InPieces()
+    with slow.server, PikaProxy(t.pikaproxy, [slow.server]) as proxy, proxy.client() as client:
+        for slow.refuses, expected in ((False, ["OK", b"abc"]),
+                                       (True, RespError("EXECABORT Transaction discarded because of: OOM full"))):
+            for watched in (False, True):
+                if watched:
+                    t.equal(client.call("WATCH", "{t}a"), "OK", "WATCH in pieces")
+                replies = client.call_many([["MULTI"], ["SET", "{t}a", "1"], ["GET", "{t}b"], ["EXEC"]])
+                t.equal(replies[3], expected, "EXEC in pieces, watched: %s" % watched)
+                t.equal(client.call("ECHO", "next"), b"next", "the next reply")
+        names = [args[0].upper() for args in slow.server.seen]
+        t.equal(names.count(b"UNWATCH"), 0, "what was watched stayed watched until EXEC")
+
+
 def test_server_lost(t):
     with Two(t) as cluster, cluster.client() as waiting, cluster.client() as watching:
         key = "lost"
@@ -194,4 +274,5 @@ def test_server_lost(t):
 
 if __name__ == "__main__":
     sys.exit(run_tests(__doc__, [test_as_redis, test_one_slot, test_isolation, test_server_refuses, test_blocking,
-                                 test_bound, test_server_lost]))
+                                 test_bound, test_much_behind_a_wait, test_large_results, test_results_in_pieces,
+                                 test_server_lost]))

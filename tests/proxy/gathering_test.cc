@@ -21,12 +21,13 @@ const std::string kUnexpected =
 
 // What clients get for these replies of the parts.
 std::string merge(Kind kind, const std::vector<std::string>& replies,
-                  std::vector<uint16_t> part_of_key = {}) {
+                  std::vector<uint16_t> part_of_key = {}, std::vector<bool> known_scripts = {}) {
   BlockPool pool;
   std::vector<std::unique_ptr<Task>> tasks;
   Gathering gathering;
   gathering.kind = kind;
   gathering.part_of_key = std::move(part_of_key);
+  gathering.known_scripts = std::move(known_scripts);
   for (const std::string& reply : replies) {
     tasks.push_back(std::make_unique<Task>());
     tasks.back()->reply.append(pool, reply);
@@ -103,6 +104,11 @@ TEST_SUITE("proxy/gathering") {
     CHECK(merge(Kind::kScriptExists, {"*1\r\n:1\r\n", "*2\r\n:1\r\n:1\r\n"}) == kUnexpected);
     CHECK(merge(Kind::kScriptExists, {"*1\r\n:1\r\n", ":1\r\n"}) == kUnexpected);
     CHECK(merge(Kind::kScriptExists, {"*1\r\n:1\r\n", "*1\r\n$1\r\n1\r\n"}) == "*1\r\n:0\r\n");
+  }
+
+  TEST_CASE("a script that the proxy has exists, wherever it is") {
+    CHECK(merge(Kind::kScriptExists, {"*2\r\n:0\r\n:0\r\n", "*2\r\n:1\r\n:1\r\n"}, {},
+                {true, false}) == "*2\r\n:1\r\n:0\r\n");
   }
 
   TEST_CASE("whatever servers say, the merged reply is one reply") {

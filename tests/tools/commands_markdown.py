@@ -77,8 +77,7 @@ server knows a newer command is the server's business: its error comes back unch
 - *the proxy*: answered by the proxy itself, about itself.
 - *admin*: with `[[user]]`s configured, only for those with `admin = true`.
 
-[architecture.md](architecture.md#what-differs-from-a-single-redis) says where replies differ from those of a
-single Redis.
+[compatibility.md](compatibility.md) says where replies differ from those of a single Redis.
 """
 
 
