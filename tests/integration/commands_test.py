@@ -794,7 +794,6 @@ def test_refused(t):
                      "|DEBUG SLEEP 0|SAVE|BGSAVE|BGREWRITEAOF|LASTSAVE|SWAPDB 0 1|MOVE k 1|MIGRATE h 1 k 0 1|WAITAOF 0 0 0"
                      "|CLUSTER INFO|CLUSTER SLOTS|ASKING|ACL WHOAMI|MODULE LIST|LATENCY LATEST"
                      "|ROLE|FAILOVER|SENTINEL MASTERS|REPLCONF x y|CONFIG REWRITE"
-                     "|CLIENT TRACKING ON|CLIENT CACHING YES|CLIENT GETREDIR|CLIENT TRACKINGINFO"
                      "|SCRIPT DEBUG YES|PFDEBUG x y|PFSELFTEST|MEMORY DOCTOR|MEMORY STATS|RESTORE-ASKING k 0 x").split("|"):
             reply = client.call(*line.split(" "))
             t.check(isinstance(reply, RespError) and reply.startswith("ERR ") and len(reply) > 20,

@@ -5,6 +5,7 @@ whatever happens to servers and slots meanwhile."""
 import collections
 import random
 import re
+import signal
 import sys
 import threading
 
@@ -221,23 +222,23 @@ def test_order(t):
                 writer.call("SET", "k%d" % number, "1")
                 keys.setdefault(direct.call("EXISTS", "k%d" % number), "k%d" % number)
         slow, quick = keys[1], keys[0]
-        for _ in range(5):
-            with tracking(bed.proxy) as client:
-                writer.call("SET", quick, "1")
-                with bed.servers[0].client() as direct:
-                    direct.send("DEBUG", "SLEEP", "0.3")
-                    client.send("GET", slow)
-                    client.send("GET", quick)
-                    with tracking(bed.proxy) as other:
-                        # When the other one is told the first one's reply has been kept for long.
-                        other.call("GET", quick)
-                        writer.call("SET", quick, "2")
-                        t.equal(told_of(other), [quick.encode()], "a client that waits for nothing")
-                    t.equal(client.read(), b"1", "the slow reply")
-                    value = client.read()
-                    if value == b"1":
-                        t.equal(told_of(client), [quick.encode()], "then the value, then that it has changed")
-                    direct.read()
+        old_values = 0
+        for _ in range(10):
+            writer.call("SET", quick, "1")
+            with tracking(bed.proxy) as client, tracking(bed.proxy) as other:
+                bed.servers[0].send_signal(signal.SIGSTOP)
+                client.send("GET", slow)
+                client.send("GET", quick)
+                t.equal(other.call("GET", quick), b"1", "another client's read")
+                writer.call("SET", quick, "2")
+                t.equal(told_of(other), [quick.encode()], "a client that waits for nothing is told")
+                bed.servers[0].send_signal(signal.SIGCONT)
+                t.equal(client.read(), b"1", "the slow reply")
+                value = client.read()
+                if value == b"1":
+                    old_values += 1
+                    t.equal(told_of(client), [quick.encode()], "then the value, then that it has changed")
+        t.check(old_values > 0, "old values were kept while the slow reply was awaited")
 
 
 def test_connection_lost(t):
@@ -268,6 +269,21 @@ def test_not_supported(t):
                             "ERR unknown subcommand 'TRACKING': server .* has no client-side caching", "refused")
                 t.equal(client.call("GET", "a"), None, "the client goes on")
         t.equal(client.call("CLIENT", "TRACKINGINFO")[1], [b"off"], "without tracking")
+
+
+def test_moved_slot(t):
+    """The server that was read from learns nothing of what is written at another one."""
+    with Moving(t) as cluster, cluster.proxy.client() as writer:
+        with tracking(cluster.proxy) as client, tracking(cluster.proxy, "BCAST") as broadcast:
+            for client_, name in ((client, "default"), (broadcast, "BCAST")):
+                t.equal(client_.call("GET", "none"), None, name + ": a key that is not there")
+            cluster.move("none")
+            t.equal(writer.call("SET", "none", "1"), "OK", "a write at the new server")
+            t.equal(told_of(client), [b"none"], "default: who read the key at the old one is told")
+            t.equal(told_of(broadcast), None, "BCAST: all keys may have changed")
+            t.equal(client.call("GET", "none"), b"1", "read again")
+            writer.call("SET", "none", "2")
+            t.equal(told_of(client), [b"none"], "and told again")
 
 
 class Caching:
@@ -414,5 +430,5 @@ def test_caches_and_moving_slots(t):
 
 if __name__ == "__main__":
     sys.exit(run_tests(__doc__, [test_as_redis, test_told, test_choice, test_broadcast, test_redirect, test_order,
-                                 test_connection_lost, test_not_supported, test_caches,
+                                 test_connection_lost, test_not_supported, test_moved_slot, test_caches,
                                  test_caches_and_lost_connections, test_caches_and_moving_slots]))

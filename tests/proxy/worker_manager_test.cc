@@ -384,16 +384,16 @@ TEST_SUITE("proxy/worker_manager") {
       CHECK(client.call({"GET", "k"}) == "$1\r\nw\r\n");
       CHECK(cluster.a.count("GET") == 0);
     }
-    SUBCASE("in the database that it was asked in, whatever its client selects later") {
+    SUBCASE("in the database that it was asked in, for which a later SELECT waits") {
       client.send({"GET", "k"});
       client.send({"SELECT", "5"});
       client.send({"GET", "k"});
       const auto question = cluster.mover.next();
       CHECK(question.db == 0);
+      question.done({true, ""});
       const auto other = cluster.mover.next();
       CHECK(other.db == 5);
       other.done({true, ""});
-      question.done({true, ""});
       CHECK(client.read() == "$1\r\nv\r\n");
       CHECK(client.read() == "+OK\r\n");
       CHECK(client.read() == "$1\r\nv\r\n");
