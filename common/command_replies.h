@@ -6,15 +6,13 @@
 #include <string_view>
 
 #include "common/command_table.h"
+#include "common/resp3.h"
 
 namespace pikaproxy {
 
 // Replies of COMMAND and its subcommands as Redis 7.0 writes them, appended to `out`. They tell
 // what this proxy serves: commands with kRefuse are left out. Key specs come without Redis'
 // "notes".
-
-// Which of sets, maps and null there are; HELLO decides.
-enum class RespVersion : uint8_t { k2 = 2, k3 = 3 };
 
 // COMMAND, and COMMAND INFO without names: every command with its subcommands.
 void append_commands(std::string& out, RespVersion version);

@@ -40,7 +40,8 @@ ReplyFramer::Status ReplyFramer::feed(std::string_view bytes, uint64_t& consumed
     consumed = 0;
     return Status::kNeedMore;
   }
-  if (elements_left_ == 0) elements_left_ = 1;
+  const bool is_new = elements_left_ == 0;
+  if (is_new) elements_left_ = 1;
   while (at != end) {
     switch (state_) {
       case State::kType:
@@ -66,7 +67,7 @@ ReplyFramer::Status ReplyFramer::feed(std::string_view bytes, uint64_t& consumed
             state_ = State::kLength;
             break;
           default:
-            return Status::kError;
+            if (!begin_resp3(is_new && at == begin + 1)) return Status::kError;
         }
         break;
 
@@ -77,13 +78,22 @@ ReplyFramer::Status ReplyFramer::feed(std::string_view bytes, uint64_t& consumed
         line_bytes_ +=
             static_cast<uint32_t>(std::min<size_t>(left, static_cast<size_t>(text_end - at)));
         if (line_bytes_ > kTextMax) return Status::kError;
+        if (dialect_ == Dialect::kResp3 && !is_text({at, static_cast<size_t>(text_end - at)})) {
+          return Status::kError;
+        }
         at = text_end;
         if (cr != nullptr) {
+          if (type_ == '#' && line_bytes_ != 1) return Status::kError;
           ++at;
-          state_ = State::kLineFeed;
+          state_ = State::kTextLf;
         }
         break;
       }
+
+      case State::kTextLf:
+        if (*at++ != '\n') return Status::kError;
+        end_of_element();
+        break;
 
       case State::kLength: {
         const char c = *at++;
@@ -93,21 +103,15 @@ ReplyFramer::Status ReplyFramer::feed(std::string_view bytes, uint64_t& consumed
         } else if (c == '-' && line_bytes_ == 0 && !negative_) {
           negative_ = true;
         } else if (c == '\r' && line_bytes_ > 0) {
-          state_ = State::kLineFeed;
+          state_ = State::kLengthLf;
         } else {
           return Status::kError;
         }
         break;
       }
 
-      case State::kLineFeed:
-        if (*at++ != '\n') return Status::kError;
-        if (type_ == '$' || type_ == '*') {
-          if (!end_of_length()) return Status::kError;
-        } else {
-          --elements_left_;
-          state_ = State::kType;
-        }
+      case State::kLengthLf:
+        if (*at++ != '\n' || !end_of_length()) return Status::kError;
         break;
 
       case State::kBody: {
@@ -124,8 +128,7 @@ ReplyFramer::Status ReplyFramer::feed(std::string_view bytes, uint64_t& consumed
 
       case State::kBodyLf:
         if (*at++ != '\n') return Status::kError;
-        --elements_left_;
-        state_ = State::kType;
+        end_of_element();
         break;
     }
     if (elements_left_ == 0) {
@@ -143,28 +146,67 @@ void ReplyFramer::pass(uint64_t bytes) noexcept {
   if (body_left_ == 0) state_ = State::kBodyCr;
 }
 
+bool ReplyFramer::begin_resp3(bool is_first) noexcept {
+  if (dialect_ != Dialect::kResp3) return false;
+  switch (type_) {
+    case '_':
+    case '#':
+    case ',':
+    case '(':
+      state_ = State::kText;
+      return true;
+    case '>':
+      // Only between replies: else nothing behind it would belong where it seems to.
+      if (!is_first) return false;
+      [[fallthrough]];
+    case '!':
+    case '=':
+    case '%':
+    case '~':
+    case '|':
+      length_ = 0;
+      negative_ = false;
+      state_ = State::kLength;
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool ReplyFramer::is_text(std::string_view text) const noexcept {
+  if (type_ == '_') return text.empty();
+  if (type_ != '#') return true;
+  return text.find_first_not_of("tf") == std::string_view::npos;
+}
+
 bool ReplyFramer::end_of_length() noexcept {
+  const bool is_string = type_ == '$' || type_ == '!' || type_ == '=';
   if (negative_) {
     // Only -1 is a length: the null bulk string and the null array.
-    if (length_ != 1) return false;
-    --elements_left_;
-    state_ = State::kType;
+    if (length_ != 1 || (type_ != '$' && type_ != '*')) return false;
+    end_of_element();
     return true;
   }
-  if (type_ == '$') {
+  if (is_string) {
     if (length_ > kBulkMax) return false;
+    if (type_ == '=' && length_ < 4) return false;  // Its format: "txt:".
     body_left_ = length_;
     state_ = length_ == 0 ? State::kBodyCr : State::kBody;
     return true;
   }
-  if (length_ > kElementsMax || elements_left_ + length_ > kElementsMax) return false;
-  elements_left_ += length_ - 1;
+  if (length_ > kElementsMax) return false;
+  // An attribute does not count itself: what it describes is still to come.
+  uint64_t elements = length_;
+  if (type_ == '%' || type_ == '|') elements *= 2;
+  if (type_ == '|') ++elements;
+  if (elements_left_ + elements > kElementsMax) return false;
+  elements_left_ += elements - 1;
   state_ = State::kType;
   return true;
 }
 
 std::string_view ReplyCursor::next() noexcept {
-  ReplyFramer framer;
+  ReplyFramer framer(ReplyFramer::Dialect::kResp3);
   uint64_t size = 0;
   if (framer.feed(rest_, size) != ReplyFramer::Status::kComplete) {
     rest_ = {};
@@ -176,13 +218,14 @@ std::string_view ReplyCursor::next() noexcept {
 }
 
 int64_t ReplyCursor::enter() noexcept {
-  if (type() != '*') return -1;
+  const char kind = type();
+  if (kind != '*' && kind != '~' && kind != '%' && kind != '>') return -1;
   const size_t line_end = rest_.find("\r\n");
   if (line_end == std::string_view::npos) return -1;
   int64_t length = -1;
   std::from_chars(rest_.data() + 1, rest_.data() + line_end, length);
   rest_.remove_prefix(line_end + 2);
-  return length;
+  return kind == '%' && length > 0 ? 2 * length : length;
 }
 
 std::string_view reply_text(std::string_view element) noexcept {
@@ -192,10 +235,16 @@ std::string_view reply_text(std::string_view element) noexcept {
     case '+':
     case '-':
     case ':':
+    case ',':
+    case '(':
       return element.substr(1, line_end - 1);
     case '$':
+    case '!':
       if (element.size() < line_end + 4) return {};
       return element.substr(line_end + 2, element.size() - line_end - 4);
+    case '=':
+      if (element.size() < line_end + 8) return {};
+      return element.substr(line_end + 6, element.size() - line_end - 8);
     default:
       return {};
   }

@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "common/resp.h"
+#include "proxy/reply_lift.h"
 #include "proxy/resolver.h"
 #include "proxy/socket_options.h"
 #include "proxy/worker.h"
@@ -24,7 +25,9 @@ constexpr size_t kStreamMin = 64 * 1024;
 constexpr uint64_t kRelayMin = 32 * 1024;
 // A connection that worked for so long is made again at once when it is lost.
 constexpr Ticks kStableUs = 1'000'000;
-constexpr size_t kHandshakeReplyMax = 4096;
+constexpr size_t kHandshakeReplyMax = 64 * 1024;
+// A push message. Redis puts all keys that a turn of its loop has changed into one.
+constexpr size_t kPushMax = 64 * 1024 * 1024;
 constexpr Ticks kKillAgainUs = 10'000;
 constexpr int kReadsPerLook = 256;
 constexpr Ticks kIdleMaxUs = 10'000'000;
@@ -74,12 +77,13 @@ std::string describe_error(int error) {
 }  // namespace
 
 Backend::Backend(Worker& worker, Resolver& resolver, const GroupConfig& group, uint32_t db,
-                 std::shared_ptr<ServerStats> stats)
+                 Lane lane, std::shared_ptr<ServerStats> stats)
     : Stream(worker.loop(), Order::kLast),
       worker_(worker),
       resolver_(resolver),
       group_(group),
       db_(db),
+      lane_(lane),
       label_("server " + group.server.to_string() + " of group " + group.name),
       stats_(std::move(stats)) {}
 
@@ -228,8 +232,10 @@ void Backend::on_connect(int error) {
     return;
   }
   set_socket_options(fd(), worker_.config().proxy.tcp_keepalive);
-  framer_.reset();
+  framer_.reset(ReplyFramer::Dialect::kResp2);
   handshake_reply_.clear();
+  push_.clear();
+  is_pushing_ = is_lifting_ = false;
   scripts_.clear();
   state_ = State::kConnecting;
   next_handshake_step();
@@ -243,6 +249,10 @@ void Backend::next_handshake_step() {
     const std::string_view user = group_.user.empty() ? "default" : std::string_view(group_.user);
     send(plain_auth_ ? request({"AUTH", group_.password})
                      : request({"AUTH", user, group_.password}));
+  } else if (state_ < State::kHello && lane_ != Lane::kResp2) {
+    state_ = State::kHello;
+    framer_.reset(ReplyFramer::Dialect::kResp3);
+    send(request({"HELLO", "3"}));
   } else if (state_ != State::kSelect && db_ != 0) {
     state_ = State::kSelect;
     send(request({"SELECT", std::to_string(db_)}));
@@ -266,6 +276,10 @@ void Backend::on_handshake_reply(std::string_view reply) {
   const std::string text(reply_text(reply));
   if (state_ == State::kSettle) {
     on_kill_reply(reply);
+    return;
+  }
+  if (state_ == State::kHello) {
+    on_hello_reply(reply);
     return;
   }
   if (state_ == State::kPing && identified_ < kIdentifyReplies) {
@@ -300,6 +314,15 @@ void Backend::on_handshake_reply(std::string_view reply) {
                  text);
 }
 
+void Backend::on_hello_reply(std::string_view reply) {
+  if (!reply.starts_with('%')) {
+    // Pika, Redis before 6, a server whose HELLO was renamed: it goes on with RESP2.
+    is_lifting_ = true;
+    framer_.reset(ReplyFramer::Dialect::kResp2);
+  }
+  next_handshake_step();
+}
+
 void Backend::note_identity(std::string_view reply) {
   ++identified_;
   int64_t number = 0;
@@ -315,7 +338,8 @@ void Backend::note_identity(std::string_view reply) {
   // address is not what we see where addresses are translated on the way.
   constexpr std::string_view kField = " addr=";
   const size_t at = reply.find(kField);
-  if (reply.empty() || reply[0] != '$' || at == std::string_view::npos) return;
+  const bool is_text = reply.starts_with('$') || reply.starts_with('=');
+  if (!is_text || at == std::string_view::npos) return;
   const std::string_view rest = reply.substr(at + kField.size());
   identity_.address = rest.substr(0, rest.find(' '));
 }
@@ -418,7 +442,7 @@ void Backend::become_ready() {
   reachable_ = true;
   attempt_ = 0;
   stats_->connects_ok.add();
-  if (db_ == 0) stats_->up.set(1);
+  if (is_main()) stats_->up.set(1);
   stray_line_ = {};
   const auto is_missed = [&](Need need, bool is_lacking) {
     return is_lacking && (needs_ & static_cast<uint8_t>(need)) != 0;
@@ -444,7 +468,7 @@ void Backend::attempt_failed(const std::string& reason) {
   }
   last_error_ = reason;
   reachable_ = false;
-  if (db_ == 0) stats_->up.set(0);
+  if (is_main()) stats_->up.set(0);
   fail_tasks("ERR " + label_ + " is not reachable: " + reason);
   pause_ = pause_ == 0 ? to_ticks(config.reconnect_min)
                        : std::min(2 * pause_, to_ticks(config.reconnect_max));
@@ -487,7 +511,7 @@ void Backend::end_connection(const std::string& reason, bool server_closed) {
   if (retired_ && !must_settle) return;
   if (!was_stable) {
     attempt_failed(reason);
-  } else if ((db_ == 0 || must_settle) && state_ == State::kClosed) {
+  } else if ((is_main() || must_settle) && state_ == State::kClosed) {
     start_connect();
   }
 }
@@ -513,6 +537,7 @@ void Backend::on_end(int error) {
       break;
     case State::kConnecting:
     case State::kAuth:
+    case State::kHello:
     case State::kSelect:
     case State::kPing:
     case State::kSettle:
@@ -540,6 +565,7 @@ void Backend::on_data(std::string_view bytes) {
       }
       if (bytes.empty()) break;
     }
+    if (framer_.dialect() == ReplyFramer::Dialect::kResp3 && take_push(bytes)) continue;
     if (state_ == State::kReady && tasks_.empty()) {
       lose("sent a reply that nobody asked for");
       return;
@@ -548,12 +574,9 @@ void Backend::on_data(std::string_view bytes) {
     uint64_t size = 0;
     const ReplyFramer::Status status = framer_.feed(bytes, size);
     if (status == ReplyFramer::Status::kError) {
-      const std::string reason = "answered something that is not RESP2";
-      if (state_ == State::kReady) {
-        lose(reason);
-      } else {
-        attempt_failed("it " + reason);
-      }
+      const bool is_resp3 = framer_.dialect() == ReplyFramer::Dialect::kResp3;
+      end_attempt_or_lose(std::string("answered something that is not RESP") +
+                          (is_resp3 ? '3' : '2'));
       return;
     }
     const std::string_view piece = bytes.substr(0, size);
@@ -579,7 +602,7 @@ void Backend::on_data(std::string_view bytes) {
 
 Stream* Backend::relay_target(uint64_t& bytes) {
   bytes = framer_.body_left();
-  if (bytes < kRelayMin || state_ != State::kReady) return nullptr;
+  if (bytes < kRelayMin || state_ != State::kReady || is_pushing_) return nullptr;
   const Task* task = tasks_.front();
   if (!task->streaming || task->client == nullptr || !task->client->can_relay()) return nullptr;
   return task->client;
@@ -610,7 +633,14 @@ void Backend::take_reply(std::string_view piece, bool first, bool complete) {
     if (complete) stray_line_.allow();
   }
   if (take_reply_before(task, piece, first, complete)) return;
-  if (first) task->is_error = piece[0] == '-';
+  if (first) {
+    task->is_error = piece[0] == '-' || piece[0] == '!';
+    // EXEC went well after all: what was said of a request before is no use any more.
+    if (task->error_before > 0 && !task->is_error) {
+      task->reply.clear(loop_.pool());
+      task->error_before = 0;
+    }
+  }
   if (!complete) {
     if (task->streaming) {
       worker_.stream(task, piece);
@@ -621,7 +651,11 @@ void Backend::take_reply(std::string_view piece, bool first, bool complete) {
         return;
       }
       task->reply.append(loop_.pool(), piece);
-      if (task->reply.size() >= kStreamMin && task->error_before == 0) worker_.try_streaming(task);
+      // What has to be lifted has to be whole; a string stays as it is.
+      const bool stays = !is_lifting_ || task->reply.view()[0] == '$';
+      if (task->reply.size() >= kStreamMin && stays && task->error_before == 0) {
+        worker_.try_streaming(task);
+      }
     }
     return;
   }
@@ -647,7 +681,51 @@ void Backend::take_reply(std::string_view piece, bool first, bool complete) {
       return;
     }
   }
+  if (is_lifting_ && !task->streaming && task->is_wanted()) {
+    complete_lifted(task, piece);
+    return;
+  }
   worker_.complete(task, piece);
+}
+
+void Backend::complete_lifted(Task* task, std::string_view piece) {
+  std::string whole;
+  if (task->reply.size() > 0 && !task->is_error) {
+    whole = task->reply.view();
+    whole += piece;
+    task->reply.clear(loop_.pool());
+    piece = whole;
+  }
+  std::string lifted;
+  if (task->notes != nullptr && task->is_block) {
+    lift_block(piece, task->notes->block, lifted);
+  } else {
+    lift_reply(piece, task->shape, lifted);
+  }
+  worker_.complete(task, lifted);
+}
+
+bool Backend::take_push(std::string_view& bytes) {
+  if (!is_pushing_ && (!framer_.at_start() || bytes[0] != '>')) return false;
+  uint64_t size = 0;
+  const ReplyFramer::Status status = framer_.feed(bytes, size);
+  if (status == ReplyFramer::Status::kError || push_.size() + size > kPushMax) {
+    end_attempt_or_lose("sent a push message that is malformed or too long");
+    return true;
+  }
+  push_ += bytes.substr(0, size);
+  bytes.remove_prefix(size);
+  is_pushing_ = status == ReplyFramer::Status::kNeedMore;
+  if (!is_pushing_) push_.clear();
+  return true;
+}
+
+void Backend::end_attempt_or_lose(const std::string& reason) {
+  if (state_ == State::kReady) {
+    lose(reason);
+  } else {
+    attempt_failed("it " + reason);
+  }
 }
 
 bool Backend::is_auth_lost(std::string_view reply) const noexcept {
@@ -663,6 +741,7 @@ void Backend::check_timeouts() {
     case State::kResolving:
     case State::kConnecting:
     case State::kAuth:
+    case State::kHello:
     case State::kSelect:
     case State::kPing:
     case State::kSettle:

@@ -10,6 +10,7 @@
 #include "common/config.h"
 #include "common/reply_framer.h"
 #include "common/stray_line.h"
+#include "proxy/lane.h"
 #include "proxy/stats.h"
 #include "proxy/stream.h"
 #include "proxy/task.h"
@@ -19,7 +20,8 @@ namespace pikaproxy {
 class Resolver;
 class Worker;
 
-// Our connection to one server for one database. Requests of all clients of the worker share it:
+// Our connection to one server for one database and lane. Requests of all clients of the worker
+// share it:
 //
 //   accept(task), write(bytes)...  ->  [ output ]  --one write per turn-->  server
 //                                      [ tasks_ ]  <--replies in order----
@@ -34,7 +36,7 @@ class Worker;
 class Backend : public Stream {
  public:
   // `worker` and `resolver` outlive the backend.
-  Backend(Worker& worker, Resolver& resolver, const GroupConfig& group, uint32_t db,
+  Backend(Worker& worker, Resolver& resolver, const GroupConfig& group, uint32_t db, Lane lane,
           std::shared_ptr<ServerStats> stats);
   ~Backend() override;
 
@@ -101,6 +103,7 @@ class Backend : public Stream {
   bool serves(const GroupConfig& group) const noexcept;
   const GroupConfig& group() const noexcept { return group_; }
   uint32_t db() const noexcept { return db_; }
+  Lane lane() const noexcept { return lane_; }
   const std::shared_ptr<ServerStats>& stats() const noexcept { return stats_; }
   // For errors: "server 127.0.0.1:7001 of group g1".
   const std::string& label() const noexcept { return label_; }
@@ -124,6 +127,7 @@ class Backend : public Stream {
     kResolving,
     kConnecting,
     kAuth,
+    kHello,
     kSelect,
     kPing,
     kSettle,
@@ -142,6 +146,7 @@ class Backend : public Stream {
   void connect_to(const Address& address);
   void next_handshake_step();
   void on_handshake_reply(std::string_view reply);
+  void on_hello_reply(std::string_view reply);
   // Answers to what is sent along with PING.
   void note_identity(std::string_view reply);
   // Kills the next given-up connection, or becomes ready when none is left.
@@ -162,18 +167,27 @@ class Backend : public Stream {
   // what it was sent any more.
   void lose(const std::string& reason, bool server_closed = false);
   void end_connection(const std::string& reason, bool server_closed);
+  // The server is not to be trusted any more, in the handshake or later.
+  void end_attempt_or_lose(const std::string& reason);
   void fail_tasks(const std::string& error);
   // `first`, `complete`: the reply begins, ends with this piece.
   void take_reply(std::string_view piece, bool first, bool complete);
   // The same for the replies of a transaction that come before the one that counts.
   bool take_reply_before(Task* task, std::string_view piece, bool first, bool complete);
   bool is_auth_lost(std::string_view reply) const noexcept;
+  // Takes the beginning of `bytes` if it is (more of) a push message, which answers no request.
+  bool take_push(std::string_view& bytes);
+  // The reply of a server without RESP3, for a client with it.
+  void complete_lifted(Task* task, std::string_view piece);
+  // The connection whose state is the server's state.
+  bool is_main() const noexcept { return db_ == 0 && lane_ == Lane::kResp2; }
 
   // Constant after construction.
   Worker& worker_;
   Resolver& resolver_;
   GroupConfig group_;  // But for the credentials, see set_credentials().
   const uint32_t db_;
+  const Lane lane_;
   const std::string label_;
   const std::shared_ptr<ServerStats> stats_;
 
@@ -204,6 +218,7 @@ class Backend : public Stream {
   ByteQueue waiting_;       // Their bytes until the handshake is over.
   ReplyFramer framer_;
   std::string handshake_reply_;
+  std::string push_;  // An incomplete push message.
   std::unordered_set<std::string> scripts_;
   std::string last_error_;  // Of the last attempt to connect.
   Ticks state_since_ = 0;
@@ -216,7 +231,9 @@ class Backend : public Stream {
   bool reachable_ = true;    // Until an attempt fails: then requests fail at once.
   bool plain_auth_ = false;  // AUTH with the password alone (servers before Redis 6).
   bool retired_ = false;
-  bool auth_lost_ = false;  // The server answered NOAUTH: connect anew once the replies are in.
+  bool is_lifting_ = false;  // The server knows no RESP3, but the lane's clients expect it.
+  bool is_pushing_ = false;  // The framer is inside a push message.
+  bool auth_lost_ = false;   // The server answered NOAUTH: connect anew once the replies are in.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // For answers of the resolver.
 };
 

@@ -16,27 +16,31 @@ constexpr size_t kReturnedMax = 32;
 template <typename Visit>
 void BackendManager::for_each(Visit visit) {
   // By index: what a visit leads to may need another database, and make its backend.
-  for (size_t group = 0; group < backends_.size(); ++group) {
-    for (size_t db = 0; db < backends_[group].size(); ++db) {
-      if (backends_[group][db] != nullptr) visit(*backends_[group][db]);
+  for (ByGroup& by_group : shared_) {
+    for (size_t group = 0; group < by_group.size(); ++group) {
+      for (size_t db = 0; db < by_group[group].size(); ++db) {
+        if (by_group[group][db] != nullptr) visit(*by_group[group][db]);
+      }
     }
   }
 }
 
 void BackendManager::install(const Topology& topology, const std::vector<GroupIndex>& to_drain) {
-  std::vector<std::vector<std::unique_ptr<Backend>>> old = std::move(backends_);
+  std::array<ByGroup, kLaneCount> old = std::move(shared_);
+  const ByGroup& old_main = old[static_cast<size_t>(Lane::kResp2)];
   std::vector<std::shared_ptr<ServerStats>> old_stats = std::move(stats_);
   groups_ = topology.groups;
-  backends_.clear();
-  backends_.resize(groups_.size());
+  for (ByGroup& by_group : shared_) by_group = ByGroup(groups_.size());
   stats_.clear();
   for (size_t group = 0; group < groups_.size(); ++group) {
     std::shared_ptr<ServerStats> stats;
-    for (auto& of_group : old) {
-      // Database 0 is always there, and all databases of a group have the same server.
-      if (of_group.empty() || !of_group[0]->serves(groups_[group])) continue;
-      stats = of_group[0]->stats();
-      backends_[group] = std::exchange(of_group, {});
+    for (size_t before = 0; before < old_main.size(); ++before) {
+      // The main one is always there, and all of a group have the same server.
+      if (old_main[before].empty() || !old_main[before][0]->serves(groups_[group])) continue;
+      stats = old_main[before][0]->stats();
+      for (size_t lane = 0; lane < kLaneCount; ++lane) {
+        shared_[lane][group] = std::exchange(old[lane][before], {});
+      }
     }
     if (stats == nullptr) {
       stats = worker_.stats().add_server(groups_[group].name, groups_[group].server.to_string());
@@ -45,11 +49,13 @@ void BackendManager::install(const Topology& topology, const std::vector<GroupIn
     stats_.push_back(std::move(stats));
   }
   for (const auto& stats : old_stats) worker_.stats().remove_server(stats);
-  for (auto& of_group : old) {
-    for (auto& backend : of_group) {
-      if (backend == nullptr) continue;
-      backend->retire();
-      retired_.push_back(std::move(backend));
+  for (ByGroup& by_group : old) {
+    for (ByDatabase& of_group : by_group) {
+      for (auto& backend : of_group) {
+        if (backend == nullptr) continue;
+        backend->retire();
+        retired_.push_back(std::move(backend));
+      }
     }
   }
   std::erase_if(returned_, [this](std::unique_ptr<Backend>& backend) {
@@ -65,7 +71,7 @@ void BackendManager::install(const Topology& topology, const std::vector<GroupIn
   }
   mark(topology, to_drain);
   for (size_t group = 0; group < groups_.size(); ++group) {
-    get(static_cast<GroupIndex>(group), 0).open();
+    main(static_cast<GroupIndex>(group)).open();
   }
 }
 
@@ -93,6 +99,18 @@ bool BackendManager::is_drained() {
   return draining_.empty();
 }
 
+bool BackendManager::is_settled() const {
+  const auto settled = [](const auto& backend) {
+    return backend == nullptr || backend->is_settled();
+  };
+  for (const ByGroup& by_group : shared_) {
+    for (const ByDatabase& of_group : by_group) {
+      if (!std::all_of(of_group.begin(), of_group.end(), settled)) return false;
+    }
+  }
+  return std::all_of(retired_.begin(), retired_.end(), settled);
+}
+
 std::string BackendManager::undrained() const {
   return draining_.empty() ? "" : draining_.front().backend->label();
 }
@@ -102,8 +120,8 @@ bool BackendManager::is_known_server(const Address& server) const {
                      [&](const GroupConfig& group) { return group.server == server; });
 }
 
-std::unique_ptr<Backend> BackendManager::make(GroupIndex group, uint32_t db) {
-  return std::make_unique<Backend>(worker_, resolver_, groups_[group], db, stats_[group]);
+std::unique_ptr<Backend> BackendManager::make(GroupIndex group, uint32_t db, Lane lane) {
+  return std::make_unique<Backend>(worker_, resolver_, groups_[group], db, lane, stats_[group]);
 }
 
 bool BackendManager::is_current(const Backend& backend) const {
@@ -112,9 +130,12 @@ bool BackendManager::is_current(const Backend& backend) const {
 }
 
 Backend* BackendManager::lend(GroupIndex group, uint32_t db, Client* client) {
+  const Lane lane = client == nullptr ? Lane::kResp2 : client->session.lane;
   std::unique_ptr<Backend> backend;
   for (auto& free : returned_) {
-    if (free->db() != db || !free->serves(groups_[group]) || !free->is_clean()) continue;
+    if (free->db() != db || free->lane() != lane || !free->serves(groups_[group]) ||
+        !free->is_clean())
+      continue;
     backend = std::move(free);
     free = std::move(returned_.back());
     returned_.pop_back();
@@ -122,7 +143,7 @@ Backend* BackendManager::lend(GroupIndex group, uint32_t db, Client* client) {
   }
   if (backend == nullptr) {
     if (lent_.size() >= worker_.config().backend.dedicated_max) return nullptr;
-    backend = make(group, db);
+    backend = make(group, db, lane);
   }
   Backend* lent = backend.get();
   lent_.emplace(lent, Lent{std::move(backend), client});
@@ -152,7 +173,7 @@ void BackendManager::give_up(Backend* backend) {
 
 Backend* BackendManager::counterpart(const Backend& backend) {
   for (size_t group = 0; group < groups_.size(); ++group) {
-    if (backend.serves(groups_[group])) return &get(static_cast<GroupIndex>(group), 0);
+    if (backend.serves(groups_[group])) return &main(static_cast<GroupIndex>(group));
   }
   return nullptr;
 }

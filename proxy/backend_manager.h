@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,8 +16,8 @@ class Resolver;
 class Client;
 class Worker;
 
-// A worker's Backends: one per group and database, made when first needed, kept over a change of
-// topology where the server stays the same. Worker's thread only.
+// A worker's Backends: one per group, database and lane, made when first needed, kept over a change
+// of topology where the server stays the same. Worker's thread only.
 class BackendManager {
  public:
   // `worker` and `resolver` outlive the manager.
@@ -29,16 +30,20 @@ class BackendManager {
   // Nothing of that can run at its server any more. Also true when a server is in no group any more
   // and the last of its backends is gone.
   bool is_drained();
+  // No connection that was given up can still run something.
+  bool is_settled() const;
   // For a log: the first server that is_drained() waits for, empty if none.
   std::string undrained() const;
 
-  Backend& get(GroupIndex group, uint32_t db) {
-    std::vector<std::unique_ptr<Backend>>& of_group = backends_[group];
+  Backend& get(GroupIndex group, uint32_t db, Lane lane) {
+    ByDatabase& of_group = shared_[static_cast<size_t>(lane)][group];
     if (db >= of_group.size()) of_group.resize(db + 1);
     std::unique_ptr<Backend>& backend = of_group[db];
-    if (backend == nullptr) backend = make(group, db);
+    if (backend == nullptr) backend = make(group, db, lane);
     return *backend;
   }
+  // The one over which the group's server is watched: it connects by itself.
+  Backend& main(GroupIndex group) { return get(group, 0, Lane::kResp2); }
 
   // A connection for one client alone, as WATCH and BLPOP need it; null if there are
   // backend.dedicated_max. It is the manager's, and `client` (null: nobody's, the proxy's own) its
@@ -72,7 +77,7 @@ class BackendManager {
   void mark(const Topology& topology, const std::vector<GroupIndex>& to_drain);
   bool is_current(const Backend& backend) const;
   bool is_known_server(const Address& server) const;
-  std::unique_ptr<Backend> make(GroupIndex group, uint32_t db);
+  std::unique_ptr<Backend> make(GroupIndex group, uint32_t db, Lane lane);
   template <typename Visit>
   void for_each(Visit visit);
 
@@ -80,8 +85,10 @@ class BackendManager {
   Resolver& resolver_;
   std::vector<GroupConfig> groups_;
   std::vector<std::shared_ptr<ServerStats>> stats_;  // By group.
-  // By group, then by database: null or missing until it is needed.
-  std::vector<std::vector<std::unique_ptr<Backend>>> backends_;
+  // Null or missing until it is needed.
+  using ByDatabase = std::vector<std::unique_ptr<Backend>>;
+  using ByGroup = std::vector<ByDatabase>;
+  std::array<ByGroup, kLaneCount> shared_;
   std::vector<std::unique_ptr<Backend>> retired_;
   struct Lent {
     std::unique_ptr<Backend> backend;

@@ -67,6 +67,11 @@ void Client::reset_session() {
   names_.reset();
 }
 
+void Client::set_version(RespVersion version) noexcept {
+  session.protocol = static_cast<uint8_t>(version);
+  session.lane = version == RespVersion::k3 ? Lane::kResp3 : Lane::kResp2;
+}
+
 const Client::Names& Client::names() const noexcept {
   static const Names kNone;
   return names_ != nullptr ? *names_ : kNone;

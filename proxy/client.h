@@ -6,6 +6,8 @@
 
 #include "common/proxy_inspector.h"
 #include "common/request_parser.h"
+#include "common/resp3.h"
+#include "proxy/lane.h"
 #include "proxy/router.h"
 #include "proxy/stats.h"
 #include "proxy/stream.h"
@@ -116,6 +118,7 @@ class Client : public Stream {
   struct Session {
     uint32_t db = 0;
     uint8_t protocol = 2;  // RESP version of the replies.
+    Lane lane = Lane::kResp2;
     bool authenticated = false;
     bool admin = false;
     bool no_evict = false;
@@ -123,6 +126,11 @@ class Client : public Stream {
     enum class Replies : uint8_t { kOn, kOff, kSkipNext, kSkipThis } replies = Replies::kOn;
   };
   Session session;
+  RespVersion version() const noexcept { return static_cast<RespVersion>(session.protocol); }
+  // Nothing must be in flight: the next requests take other connections.
+  void set_version(RespVersion version) noexcept;
+  // Some request of it was sent to a server.
+  bool has_sent_requests() const noexcept { return answered_ > 0; }
   // Rarely set, hence apart.
   struct Names {
     std::string name, lib_name, lib_version, user;

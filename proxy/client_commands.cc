@@ -5,7 +5,7 @@
 #include <set>
 
 #include "common/ascii.h"
-#include "common/resp.h"
+#include "common/resp3.h"
 #include "proxy/client.h"
 #include "proxy/client_name.h"
 #include "proxy/credentials.h"
@@ -34,7 +34,7 @@ void set_name(Client& client, const Command&, Arguments args) {
 
 void get_name(Client& client, const Command&, Arguments) {
   const std::string& name = client.names().name;
-  client.reply(name.empty() ? std::string(resp::kNull) : resp::bulk(name));
+  client.reply(name.empty() ? std::string(resp::null(client.version())) : resp::bulk(name));
 }
 
 void set_info(Client& client, const Command&, Arguments args) {
@@ -53,7 +53,7 @@ void set_info(Client& client, const Command&, Arguments args) {
 }
 
 void info(Client& client, const Command&, Arguments) {
-  client.reply(resp::bulk(client.describe()));
+  client.reply(resp::verbatim(client.version(), client.describe()));
 }
 
 // Which clients a CLIENT LIST or CLIENT KILL means.
@@ -118,10 +118,10 @@ void list(Client& client, const Command& command, Arguments args) {
         });
         return lines;
       },
-      [](const std::vector<std::string>& answers) {
+      [version = client.version()](const std::vector<std::string>& answers) {
         std::string all;
         for (const std::string& lines : answers) all += lines;
-        return resp::bulk(all);
+        return resp::verbatim(version, all);
       });
 }
 

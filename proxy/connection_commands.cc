@@ -4,7 +4,7 @@
 #include "common/ascii.h"
 #include "common/config.h"
 #include "common/reply_framer.h"
-#include "common/resp.h"
+#include "common/resp3.h"
 #include "common/version.h"
 #include "proxy/client.h"
 #include "proxy/client_name.h"
@@ -48,15 +48,16 @@ void auth(Client& client, const Command&, Arguments args) {
   }
 }
 
+// A HELLO that changes the version comes here when the client has nothing in flight.
 void hello(Client& client, const Command&, Arguments args) {
   size_t next = 1;
+  int64_t version = client.session.protocol;
   if (args.size() > 1) {
-    int64_t version = 0;
     if (!parse_integer(args[1], version)) {
       client.reply_error("ERR Protocol version is not an integer or out of range");
       return;
     }
-    if (version != 2) {
+    if (version != 2 && version != 3) {
       client.reply_error("NOPROTO unsupported protocol version");
       return;
     }
@@ -95,14 +96,25 @@ void hello(Client& client, const Command&, Arguments args) {
     }
     client.edit_names().name = name;
   }
+  if (version != client.session.protocol) {
+    // What was answered with an error may still run at a server, over a connection that the client
+    // is about to leave.
+    if (client.has_sent_requests() && !client.worker().backends().is_settled()) {
+      client.reply_error(
+          "TRYAGAIN earlier requests of this connection may still be running at a server; repeat "
+          "HELLO in a moment");
+      return;
+    }
+    client.set_version(static_cast<RespVersion>(version));
+  }
   std::string out;
-  resp::append_array(out, 14);
+  resp::append_map(out, client.version(), 7);
   resp::append_bulk(out, "server");
   resp::append_bulk(out, "redis");
   resp::append_bulk(out, "version");
   resp::append_bulk(out, kRedisVersion);
   resp::append_bulk(out, "proto");
-  resp::append_integer(out, 2);
+  resp::append_integer(out, version);
   resp::append_bulk(out, "id");
   resp::append_integer(out, static_cast<int64_t>(client.id()));
   resp::append_bulk(out, "mode");

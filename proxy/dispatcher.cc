@@ -7,6 +7,7 @@
 #include "common/slot.h"
 #include "proxy/local_commands.h"
 #include "proxy/placement.h"
+#include "proxy/reply_lift.h"
 #include "proxy/request_texts.h"
 #include "proxy/script_cache.h"
 #include "proxy/transaction.h"
@@ -70,7 +71,15 @@ void Dispatcher::reject(Client& client, std::string_view error, const Command* c
   client.reply_error(error);
 }
 
+bool Dispatcher::changes_lane(const Client& client, const Command& command, Arguments args) {
+  if (command.name == "reset") return client.session.lane != Lane::kResp2;
+  int64_t version = 0;
+  return command.name == "hello" && client.transaction == nullptr && args.size() > 1 &&
+         parse_integer(args[1], version) && version != client.session.protocol;
+}
+
 bool Dispatcher::must_be_alone(const Client& client, const Command& command, Arguments args) const {
+  if (changes_lane(client, command, args)) return true;
   if (client.transaction != nullptr) return client.watch != nullptr && command.name == "exec";
   // Databases have connections of their own: FLUSHALL or FUNCTION FLUSH over the next one must not
   // overtake what was sent over the last one.
@@ -117,8 +126,9 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     client.hold_for_pause();
     return false;
   }
+  // HELLO and CLIENT have kFlagNoscript.
   const bool is_plain = client.transaction == nullptr && client.subscriptions == nullptr &&
-                        (command->flags & (kFlagBlocking | kFlagPubsub)) == 0 &&
+                        (command->flags & (kFlagBlocking | kFlagPubsub | kFlagNoscript)) == 0 &&
                         command->action < CommandAction::kTransaction;
   if (!is_plain && client.only_subscribes() && !is_for_subscribers(*command)) {
     reject(client, "ERR Can't execute '" + std::string(command->name) +
@@ -186,7 +196,12 @@ void Dispatcher::refuse(Request& request, std::string_view error) {
 
 Task* Dispatcher::task_of(Request& request) {
   Task* task = request.held != nullptr ? request.held->task : request.task;
-  if (task == nullptr) task = request.task = request.client.add_task(request.command, request.raw);
+  if (task == nullptr) {
+    task = request.task = request.client.add_task(request.command, request.raw);
+    if (request.client.session.lane != Lane::kResp2) {
+      task->shape = reply_shape(request.command, request.args);
+    }
+  }
   if (request.holds_client) {
     task->holds_client = true;
     request.client.hold();
@@ -333,7 +348,7 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
 }
 
 void Dispatcher::forward_to(Request& request, GroupIndex group) {
-  Backend& backend = worker_.backends().get(group, request.db);
+  Backend& backend = worker_.backends().get(group, request.db, request.client.session.lane);
   if (!is_fit_for(backend, request)) return;
   Task* task = task_of(request);
   note_write(request.client, request.command, group);
@@ -353,7 +368,7 @@ void Dispatcher::forward_to(Request& request, GroupIndex group) {
 void Dispatcher::forward_to_any(Request& request) {
   const Topology& topology = worker_.topology();
   for (const GroupIndex group : topology.serving_groups) {
-    if (worker_.backends().get(group, request.db).is_reachable()) {
+    if (worker_.backends().get(group, request.db, request.client.session.lane).is_reachable()) {
       forward_to(request, group);
       return;
     }
@@ -378,6 +393,7 @@ Gathering& Dispatcher::start_gathering(Request& request, Gathering::Kind kind) {
   gathering->kind = kind;
   gathering->parent = task_of(request);
   gathering->db = request.db;
+  gathering->lane = request.client.session.lane;
   gathering->epoch = worker_.topology().epoch;
   return *gathering.release();  // Owned by itself until finish().
 }
@@ -387,11 +403,12 @@ Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size
   Task* part = worker_.tasks().take();
   part->gathering = &gathering;
   part->command = gathering.parent->command;
+  part->shape = gathering.parent->shape;
   part->started = worker_.loop().now();
   part->prefix_size = 0;
   gathering.parts.push_back(part);
   ++gathering.outstanding;
-  backend = &worker_.backends().get(group, gathering.db);
+  backend = &worker_.backends().get(group, gathering.db, gathering.lane);
   return backend->accept(part, size) ? part : nullptr;
 }
 
@@ -515,7 +532,9 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
     ++shares_[share].keys;
   }
   for (const Share& share : shares_) {
-    if (!is_fit_for(worker_.backends().get(share.group, request.db), request)) return;
+    if (!is_fit_for(worker_.backends().get(share.group, request.db, request.client.session.lane),
+                    request))
+      return;
   }
   Gathering& gathering = start_gathering(request, kind);
   hold(gathering);
@@ -556,8 +575,9 @@ void Dispatcher::fan_out(Request& request, Gathering::Kind kind) {
   if (topology.serving_groups.size() == 1 && !(is_flush && was_moving)) {
     const GroupIndex group = topology.serving_groups.front();
     // KEYS of a Pika shows what is not the users'.
-    const bool is_looked_at = kind == Gathering::Kind::kConcat &&
-                              worker_.backends().get(group, request.db).may_be_careless();
+    const bool is_looked_at =
+        kind == Gathering::Kind::kConcat &&
+        worker_.backends().get(group, request.db, request.client.session.lane).may_be_careless();
     if (!is_looked_at) {
       forward_to(request, group);
       return;

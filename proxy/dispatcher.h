@@ -88,6 +88,8 @@ class Dispatcher : private SlotGate::Host {
   bool check_and_run(Client& client, RequestParser& parser, std::string_view raw);
   // A request that never gets as far as being run. command: null if there is no such one.
   void reject(Client& client, std::string_view error, const Command* command = nullptr);
+  // Whether the client's later requests take other connections than the earlier ones (HELLO).
+  static bool changes_lane(const Client& client, const Command& command, Arguments args);
   // Whether it may only be sent when nothing else of the client is in flight.
   bool must_be_alone(const Client& client, const Command& command, Arguments args) const;
   void run(Request& request);

@@ -11,7 +11,7 @@
 #include <cstdlib>
 
 #include "common/ascii.h"
-#include "common/resp.h"
+#include "common/resp3.h"
 #include "proxy/dispatcher.h"
 #include "proxy/worker.h"
 
@@ -69,7 +69,7 @@ std::string unblock_request(const Backend& backend, std::string_view how = "TIME
 bool is_null(const Task& task, std::string_view last_piece) {
   if (task.reply.size() >= resp::kNullArray.size()) return false;
   const std::string reply = std::string(task.reply.view()) + std::string(last_piece);
-  return reply == resp::kNullArray || reply == resp::kNull;
+  return reply == resp::kNullArray || reply == resp::kNull || reply == resp::null(RespVersion::k3);
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ void Dispatcher::block(Request& request) {
   if (!place_keys(request, group)) return;
   // Without it a wait cannot be ended when its slot moves; and such servers include Pika, which
   // dies of a BLPOP of a key with another type.
-  if (const Backend& shared = worker_.backends().get(group, 0); shared.lacks_client_id()) {
+  if (const Backend& shared = worker_.backends().main(group); shared.lacks_client_id()) {
     request.holds_client = false;
     refuse(request, "ERR " + shared.lacks(Backend::Need::kClientId));
     return;

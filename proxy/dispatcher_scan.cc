@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "common/reply_framer.h"
-#include "common/resp.h"
+#include "common/resp3.h"
 #include "proxy/dispatcher.h"
 #include "proxy/request_texts.h"
 #include "proxy/worker.h"
@@ -110,7 +110,7 @@ void Dispatcher::random_key(Request& request) {
 
 void Dispatcher::gathered_random_key(Gathering& gathering) {
   const std::string_view reply = gathering.parts.back()->reply.view();
-  const bool is_empty = reply == resp::kNull;
+  const bool is_empty = reply == resp::kNull || reply == resp::null(RespVersion::k3);
   if (!is_empty || gathering.groups_left.empty()) {
     scratch_ = reply;
     finish(gathering, scratch_);
@@ -120,7 +120,8 @@ void Dispatcher::gathered_random_key(Gathering& gathering) {
   gathering.groups_left.pop_back();
   if (gathering.epoch != worker_.topology().epoch) {
     // The groups' numbers may mean others now.
-    finish(gathering, resp::kNull);
+    finish(gathering,
+           resp::null(gathering.lane == Lane::kResp2 ? RespVersion::k2 : RespVersion::k3));
     return;
   }
   hold(gathering);

@@ -46,7 +46,7 @@ void Dispatcher::eval(Request& request) {
     forward_to(request, group);
     return;
   }
-  Backend& backend = worker_.backends().get(group, request.db);
+  Backend& backend = worker_.backends().get(group, request.db, request.client.session.lane);
   if (!is_fit_for(backend, request)) return;
   Gathering& gathering = start_gathering(request, Gathering::Kind::kEvalsha);
   gathering.group = group;
@@ -91,7 +91,7 @@ void Dispatcher::gathered_evalsha(Gathering& gathering) {
     const Arguments args = parser.args();
     const std::string sha = ScriptCache::normalize(args[1]);
     const std::shared_ptr<const std::string> body = worker_.manager().scripts().find(sha);
-    worker_.backends().get(gathering.group, gathering.db).forget_script(sha);
+    worker_.backends().get(gathering.group, gathering.db, gathering.lane).forget_script(sha);
     const Task* parent = gathering.parent;
     if (body != nullptr && parent->client != nullptr && parent->client->is_newest(parent)) {
       gathering.repaired = true;

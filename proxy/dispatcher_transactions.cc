@@ -7,9 +7,10 @@
 // are looked at when they have been.
 
 #include "common/reply_framer.h"
-#include "common/resp.h"
+#include "common/resp3.h"
 #include "proxy/dispatcher.h"
 #include "proxy/placement.h"
+#include "proxy/reply_lift.h"
 #include "proxy/request_texts.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
@@ -119,6 +120,9 @@ bool Dispatcher::queue(Request& request) {
   } else if (!is_out_of_memory(request) && find_transaction_keys(request)) {
     transaction.queue(request.raw, request.args, positions_);
     if ((request.command.flags & (kFlagWrite | kFlagMayReplicate)) != 0) transaction.note_write();
+    if (client.session.lane != Lane::kResp2) {
+      transaction.add_shape(reply_shape(request.command, request.args));
+    }
     if (request.command.name.starts_with("evalsha")) transaction.need_script(request.args[1]);
     if (action == kEval && !request.command.name.starts_with("evalsha")) keep_script(request);
     client.reply("+QUEUED\r\n");
@@ -142,7 +146,7 @@ void Dispatcher::exec(Request& request) {
   }
   if (client.watch != nullptr && client.watch->broken) {
     drop_watch(client);
-    client.reply(resp::kNullArray);
+    client.reply(resp::null_array(client.version()));
     return;
   }
   // With watched keys the server has to say whether it is an empty array or nil.
@@ -158,6 +162,10 @@ void Dispatcher::exec(Request& request) {
   whole.task = client.add_task(request.command, request.raw);
   whole.task->is_block = true;
   whole.task->replies_before = transaction->size() + 1;
+  if (client.session.lane != Lane::kResp2) {
+    whole.task->notes = std::make_unique<TaskNotes>();
+    whole.task->notes->block = transaction->shapes();
+  }
   task_of(whole);
   positions_.resize(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) positions_[i] = static_cast<uint32_t>(i);
@@ -182,10 +190,10 @@ void Dispatcher::send_block(Request& request, std::string_view key) {
     return;
   }
   Task* task = task_of(request);
-  Backend* backend = &worker_.backends().get(group, request.db);
+  Backend* backend = &worker_.backends().get(group, request.db, request.client.session.lane);
   if (const Client::Watch* watch = request.client.watch.get()) {
     if (watch->broken) {
-      worker_.complete(task, resp::kNullArray);
+      worker_.complete(task, resp::null_array(request.client.version()));
       return;
     }
     backend = watch->backend;

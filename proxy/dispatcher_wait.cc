@@ -105,7 +105,7 @@ void Dispatcher::ask_masters(const std::shared_ptr<Client::ReplicaWait>& wait) {
       note("-ERR group " + wait->servers[number].name +
            " has got another server; whether that one has the writes is not known\r\n");
     } else {
-      ask(worker_.backends().get(group, 0), kInfo, note);
+      ask(worker_.backends().main(group), kInfo, note);
     }
   }
 }
@@ -149,7 +149,7 @@ void Dispatcher::nudge(const GroupConfig& server) {
   const GroupIndex group = worker_.backends().index_of(server);
   // Without one it takes the second until the replicas tell by themselves. Servers that do not know
   // CLIENT ID do not know WAIT either (Pika), or are older than Redis 5.
-  if (group == kNoGroup || worker_.backends().get(group, 0).lacks_client_id()) return;
+  if (group == kNoGroup || worker_.backends().main(group).lacks_client_id()) return;
   Backend* backend = worker_.backends().lend(group, 0, nullptr);
   if (backend == nullptr) return;
   ask(*backend, kNudge, [this, backend](std::string_view) { return_or_give_up(backend); });

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/lane.h"
 #include "proxy/router.h"
 #include "proxy/task.h"
 
@@ -34,6 +35,7 @@ struct Gathering {
   std::vector<uint16_t> part_of_key;  // kMget: which part has the n-th key.
   std::vector<bool> known_scripts;    // kScriptExists: which of them the proxy has.
   uint32_t db = 0;
+  Lane lane = Lane::kResp2;             // The client's.
   uint64_t epoch = 0;                   // Of the topology that group numbers below belong to.
   GroupIndex group = 0;                 // kScan, kEvalsha: where the part went.
   std::vector<GroupIndex> groups_left;  // kRandomKey: not asked yet.

@@ -26,7 +26,7 @@ void append_part(std::string& out, Worker& worker, const Explanation::Part& part
   resp::append_bulk(out, "server");
   resp::append_bulk(out, group.server.to_string());
   resp::append_bulk(out, "reachable");
-  resp::append_integer(out, worker.backends().get(part.group, 0).is_reachable());
+  resp::append_integer(out, worker.backends().main(part.group).is_reachable());
   resp::append_bulk(out, "slots");
   resp::append_array(out, static_cast<int64_t>(part.slots.size()));
   for (const uint32_t slot : part.slots) resp::append_integer(out, slot);

@@ -5,7 +5,7 @@
 
 #include "common/ascii.h"
 #include "common/command_replies.h"
-#include "common/resp.h"
+#include "common/resp3.h"
 #include "proxy/client.h"
 #include "proxy/config_names.h"
 #include "proxy/info.h"
@@ -31,7 +31,7 @@ void time_command(Client& client, const Command&, Arguments) {
 void info(Client& client, const Command&, Arguments args) {
   std::set<std::string> sections;
   for (const std::string_view name : args.subspan(1)) sections.insert(to_lower(name));
-  client.reply(resp::bulk(info_text(client.worker().manager(), sections)));
+  client.reply(resp::verbatim(client.version(), info_text(client.worker().manager(), sections)));
 }
 
 // ---- CONFIG -------------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ void config_get(Client& client, const Command&, Arguments args) {
     get_config_values(config, pattern, found);
   }
   std::string out;
-  resp::append_array(out, static_cast<int64_t>(2 * found.size()));
+  resp::append_map(out, client.version(), static_cast<int64_t>(found.size()));
   for (const auto& [name, value] : found) {
     resp::append_bulk(out, name);
     resp::append_bulk(out, value);
@@ -153,7 +153,7 @@ void slowlog_help(Client& client, const Command&, Arguments) {
 
 void command(Client& client, const Command&, Arguments) {
   std::string out;
-  append_commands(out, RespVersion::k2);
+  append_commands(out, client.version());
   client.reply(out);
 }
 
@@ -166,9 +166,9 @@ void command_count_(Client& client, const Command&, Arguments) {
 void command_info(Client& client, const Command&, Arguments args) {
   std::string out;
   if (args.size() == 2) {
-    append_commands(out, RespVersion::k2);
+    append_commands(out, client.version());
   } else {
-    append_command_info(out, args.subspan(2), RespVersion::k2);
+    append_command_info(out, args.subspan(2), client.version());
   }
   client.reply(out);
 }
@@ -187,7 +187,7 @@ void command_getkeys(Client& client, const Command&, Arguments args) {
 
 void command_getkeysandflags(Client& client, const Command&, Arguments args) {
   std::string out;
-  append_command_keys_and_flags(out, args.subspan(2), RespVersion::k2);
+  append_command_keys_and_flags(out, args.subspan(2), client.version());
   client.reply(out);
 }
 

@@ -118,7 +118,7 @@ void SubscriptionLink::on_connect(int error) {
     return;
   }
   set_socket_options(fd(), worker_.config().proxy.tcp_keepalive);
-  framer_.reset();
+  framer_.reset(ReplyFramer::Dialect::kResp2);
   last_received_ = loop_.now();
   if (group_.password.empty()) {
     ping_first();

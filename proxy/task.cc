@@ -75,6 +75,8 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->gathering = nullptr;
   task->backend = nullptr;
   task->held = nullptr;
+  task->shape = nullptr;
+  task->notes.reset();
   task->sent = 0;
   task->server_time = 0;
   task->done = false;

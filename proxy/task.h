@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string_view>
+#include <vector>
 
 #include "common/command_table.h"
 #include "proxy/byte_queue.h"
@@ -12,6 +14,7 @@ namespace pikaproxy {
 
 class Backend;
 class Client;
+struct ReplyShape;
 struct Gathering;
 struct HeldRequest;
 
@@ -37,6 +40,11 @@ class KeptBytes {
   char inline_[kInlineBytes];
 };
 
+// What only some tasks of RESP3 clients have.
+struct TaskNotes {
+  std::vector<const ReplyShape*> block;  // A transaction: the shapes of its replies.
+};
+
 // One request on its way. It has up to two holders, who both know it by pointer: the client's queue
 // of replies to come, and the backend's queue of requests without a reply. Freed when the last one
 // lets go. Worker's thread only.
@@ -51,9 +59,11 @@ struct Task {
   Backend* backend = nullptr;      // Where it was sent last; null if it was answered here.
   HeldRequest* held = nullptr;     // While it waits in the slot gate, before it is sent anywhere.
   const Command* command = nullptr;
-  Ticks started = 0;      // Request parsed.
-  Ticks sent = 0;         // Handed to the kernel; 0 = not yet.
-  Ticks server_time = 0;  // From sent to answered, when that is over.
+  const ReplyShape* shape = nullptr;  // Of a RESP3 client's reply, see reply_lift.h; null = plain.
+  std::unique_ptr<TaskNotes> notes;   // Rarely needed, hence apart.
+  Ticks started = 0;                  // Request parsed.
+  Ticks sent = 0;                     // Handed to the kernel; 0 = not yet.
+  Ticks server_time = 0;              // From sent to answered, when that is over.
   KeptBytes reply;
   uint32_t replies_before = 0;  // A transaction: answers to come before the one that counts.
   uint32_t error_before = 0;    // A transaction: bytes of an earlier error at the start of `reply`.

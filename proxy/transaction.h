@@ -10,6 +10,8 @@
 
 namespace pikaproxy {
 
+struct ReplyShape;
+
 // What a client has queued since MULTI. Requests stay with the proxy until EXEC; then they go to
 // the server as one block, MULTI and EXEC around them, over the connection that all clients share:
 // nothing of another client comes between them.
@@ -39,6 +41,9 @@ class Transaction {
   // One of its requests changes data.
   void note_write() noexcept { writes_ = true; }
   bool writes() const noexcept { return writes_; }
+  // The form of the reply to the request just queued, where the client speaks RESP3.
+  void add_shape(const ReplyShape* shape) { shapes_.push_back(shape); }
+  const std::vector<const ReplyShape*>& shapes() const noexcept { return shapes_; }
 
   uint32_t size() const noexcept { return size_; }
   uint64_t bytes() const noexcept { return block_.size(); }
@@ -64,6 +69,7 @@ class Transaction {
   std::string block_;
   std::vector<Span> keys_;
   std::vector<std::string> scripts_;
+  std::vector<const ReplyShape*> shapes_;
   uint32_t size_ = 0;
   bool failed_ = false;
   bool writes_ = false;

@@ -16,6 +16,7 @@ using namespace pikaproxy;
 namespace {
 
 using Status = ReplyFramer::Status;
+using Dialect = ReplyFramer::Dialect;
 
 // What framing some bytes led to.
 struct Outcome {
@@ -27,10 +28,11 @@ struct Outcome {
 };
 
 // Feeds pieces that end at `cuts`, each in memory of its own size.
-Outcome frame_pieces(std::string_view bytes, std::vector<size_t> cuts) {
+Outcome frame_pieces(std::string_view bytes, std::vector<size_t> cuts,
+                     Dialect dialect = Dialect::kResp2) {
   cuts.push_back(bytes.size());
   Outcome outcome;
-  ReplyFramer framer;
+  ReplyFramer framer(dialect);
   size_t start = 0;
   for (const size_t end : cuts) {
     while (start < end) {
@@ -60,21 +62,61 @@ Outcome frame_pieces(std::string_view bytes, std::vector<size_t> cuts) {
   return outcome;
 }
 
-Outcome frame_whole(std::string_view bytes) {
-  return frame_pieces(bytes, {});
+Outcome frame_whole(std::string_view bytes, Dialect dialect = Dialect::kResp2) {
+  return frame_pieces(bytes, {}, dialect);
 }
 
-bool is_one_reply(std::string_view bytes) {
-  const Outcome outcome = frame_whole(bytes);
+bool is_one_reply(std::string_view bytes, Dialect dialect = Dialect::kResp2) {
+  const Outcome outcome = frame_whole(bytes, dialect);
   return !outcome.failed && outcome.replies == std::vector<std::string>{std::string(bytes)};
 }
 
-bool is_incomplete(std::string_view bytes) {
-  const Outcome outcome = frame_whole(bytes);
+bool is_incomplete(std::string_view bytes, Dialect dialect = Dialect::kResp2) {
+  const Outcome outcome = frame_whole(bytes, dialect);
   return !outcome.failed && outcome.replies.empty();
 }
 
-std::string random_reply(std::mt19937& random, int depth) {
+std::string random_reply(std::mt19937& random, int depth, Dialect dialect = Dialect::kResp2);
+
+// Of the types that only RESP3 has.
+std::string random_resp3(std::mt19937& random, int depth) {
+  std::string out;
+  const auto elements = [&](int64_t count) {
+    for (int64_t i = 0; i < count; ++i) out += random_reply(random, depth - 1, Dialect::kResp3);
+  };
+  const int64_t count = random() % 4;
+  switch (random() % (depth > 0 ? 10 : 7)) {
+    case 0:
+      return "_\r\n";
+    case 1:
+      return "#t\r\n";
+    case 2:
+      return "#f\r\n";
+    case 3:
+      return ",-1.5e3\r\n";
+    case 4:
+      return "(123456789012345678901234567890\r\n";
+    case 5:
+      return "!5\r\nE \r\nx\r\n";
+    case 6:
+      return "=6\r\ntxt:\r\n\r\n";
+    case 7:
+      resp::append_header(out, '%', count);
+      elements(2 * count);
+      return out;
+    case 8:
+      resp::append_header(out, '~', count);
+      elements(count);
+      return out;
+    default:
+      resp::append_header(out, '|', count);
+      elements(2 * count + 1);
+      return out;
+  }
+}
+
+std::string random_reply(std::mt19937& random, int depth, Dialect dialect) {
+  if (dialect == Dialect::kResp3 && random() % 2 == 0) return random_resp3(random, depth);
   std::string out;
   switch (random() % (depth > 0 ? 8 : 6)) {
     case 0:
@@ -101,7 +143,7 @@ std::string random_reply(std::mt19937& random, int depth) {
     default: {
       const unsigned elements = random() % 5;
       resp::append_array(out, elements);
-      for (unsigned i = 0; i < elements; ++i) out += random_reply(random, depth - 1);
+      for (unsigned i = 0; i < elements; ++i) out += random_reply(random, depth - 1, dialect);
     }
   }
   return out;
@@ -118,14 +160,15 @@ std::vector<size_t> random_cuts(std::mt19937& random, size_t size) {
 std::string walked(std::string_view reply, int depth = 0) {
   REQUIRE(depth < 100);
   ReplyCursor cursor(reply);
-  if (cursor.type() != '*') {
+  const char type = cursor.type();
+  if (type != '*' && type != '%' && type != '~') {
     const std::string out(cursor.next());
     REQUIRE(cursor.at_end());
     return out;
   }
   const int64_t length = cursor.enter();
   std::string out;
-  resp::append_array(out, length);
+  resp::append_header(out, type, type == '%' ? length / 2 : length);
   for (int64_t i = 0; i < length; ++i) {
     const std::string_view element = cursor.next();
     REQUIRE(!element.empty());
@@ -181,6 +224,89 @@ TEST_SUITE("common/reply_framer") {
     CHECK(frame_whole(std::string_view("\0", 1)).failed);
   }
 
+  TEST_CASE("every kind of RESP3 reply ends where it ends") {
+    for (const std::string_view reply : {"_\r\n",
+                                         "#t\r\n",
+                                         "#f\r\n",
+                                         ",1.5\r\n",
+                                         ",inf\r\n",
+                                         "(-12345678901234567890\r\n",
+                                         "!7\r\nERR\r\nno\r\n",
+                                         "=5\r\ntxt:a\r\n",
+                                         "=4\r\ntxt:\r\n",
+                                         "%0\r\n",
+                                         "~0\r\n",
+                                         "%1\r\n+a\r\n:1\r\n",
+                                         "%2\r\n+a\r\n*1\r\n_\r\n~1\r\n:1\r\n#t\r\n",
+                                         ">1\r\n+a\r\n",
+                                         ">2\r\n+invalidate\r\n_\r\n",
+                                         "|1\r\n+ttl\r\n:1\r\n$1\r\na\r\n",
+                                         "|0\r\n:1\r\n",
+                                         "*2\r\n|1\r\n+a\r\n+b\r\n:1\r\n:2\r\n",
+                                         "*-1\r\n",
+                                         "$-1\r\n",
+                                         "+OK\r\n"}) {
+      CAPTURE(reply);
+      CHECK(is_one_reply(reply, Dialect::kResp3));
+      for (size_t size = 0; size < reply.size(); ++size) {
+        REQUIRE(is_incomplete(reply.substr(0, size), Dialect::kResp3));
+      }
+      const std::string two = std::string(reply) + std::string(reply);
+      CHECK(frame_whole(two, Dialect::kResp3).replies.size() == 2);
+    }
+  }
+
+  TEST_CASE("what is not RESP3 is an error") {
+    for (const std::string_view bytes : {"_x\r\n",
+                                         "#x\r\n",
+                                         "#tt\r\n",
+                                         "#\r\n",
+                                         "%-1\r\n",
+                                         "~-1\r\n",
+                                         ">-1\r\n",
+                                         "|-1\r\n",
+                                         "!-1\r\n",
+                                         "=-1\r\n",
+                                         "=3\r\n",
+                                         "$?\r\n",
+                                         "*?\r\n",
+                                         "%?\r\n",
+                                         ";4\r\n",
+                                         ".\r\n",
+                                         "*1\r\n>1\r\n",
+                                         "|1\r\n+a\r\n+b\r\n>1\r\n",
+                                         "%1\r\n>0\r\n",
+                                         ">1\r\n>1\r\n",
+                                         "%2147483649\r\n",
+                                         "%9999999999999999999\r\n",
+                                         "x",
+                                         "%x",
+                                         "~ 1"}) {
+      CAPTURE(bytes);
+      CHECK(frame_whole(bytes, Dialect::kResp3).failed);
+      CHECK(frame_pieces(bytes, {bytes.size() - 1}, Dialect::kResp3).failed);
+    }
+  }
+
+  TEST_CASE("random RESP3 replies split at random points are found again") {
+    const auto seed = std::random_device{}();
+    CAPTURE(seed);
+    std::mt19937 random(seed);
+    for (int round = 0; round < 5000; ++round) {
+      Outcome expected;
+      std::string bytes;
+      for (unsigned left = 1 + random() % 4; left > 0; --left) {
+        expected.replies.push_back(random_reply(random, 4, Dialect::kResp3));
+        bytes += expected.replies.back();
+      }
+      CAPTURE(bytes);
+      REQUIRE(frame_pieces(bytes, random_cuts(random, bytes.size()), Dialect::kResp3) == expected);
+      for (const std::string& reply : expected.replies) {
+        if (reply.find("*-1") == std::string::npos) REQUIRE(walked(reply) == reply);
+      }
+    }
+  }
+
   TEST_CASE("lengths that no server sends are an error, at once") {
     CHECK(is_incomplete("$8589934592\r\n"));
     CHECK(frame_whole("$8589934593\r\n").failed);
@@ -218,7 +344,7 @@ TEST_SUITE("common/reply_framer") {
     uint64_t consumed = 0;
     REQUIRE(framer.feed("*2\r\n$100\r\nab", consumed) == Status::kNeedMore);
     CHECK(!framer.at_start());
-    framer.reset();
+    framer.reset(Dialect::kResp2);
     CHECK(framer.at_start());
     CHECK(framer.feed("+OK\r\n+NO", consumed) == Status::kComplete);
     CHECK(consumed == 5);
@@ -304,6 +430,10 @@ TEST_SUITE("common/reply_framer") {
     CHECK(ReplyCursor("*0\r\n").enter() == 0);
     CHECK(ReplyCursor("*-1\r\n").enter() == -1);
     CHECK(ReplyCursor("$1\r\na\r\n").enter() == -1);
+    CHECK(ReplyCursor("%2\r\n:1\r\n:1\r\n:2\r\n:2\r\n").enter() == 4);
+    CHECK(ReplyCursor("~1\r\n:1\r\n").enter() == 1);
+    CHECK(ReplyCursor(">0\r\n").enter() == 0);
+    CHECK(ReplyCursor("_\r\n").enter() == -1);
     CHECK(ReplyCursor("*1").enter() == -1);
     CHECK(ReplyCursor("*x\r\n").enter() == -1);
     CHECK(ReplyCursor("").enter() == -1);
@@ -317,6 +447,12 @@ TEST_SUITE("common/reply_framer") {
     CHECK(reply_text("$0\r\n\r\n") == "");
     CHECK(reply_text("$-1\r\n") == "");
     CHECK(reply_text("*1\r\n:1\r\n") == "");
+    CHECK(reply_text(",1.5\r\n") == "1.5");
+    CHECK(reply_text("(12\r\n") == "12");
+    CHECK(reply_text("!5\r\nERR x\r\n") == "ERR x");
+    CHECK(reply_text("=5\r\ntxt:a\r\n") == "a");
+    CHECK(reply_text("=4\r\ntxt:\r\n") == "");
+    CHECK(reply_text("_\r\n") == "");
     CHECK(reply_text("+OK") == "");
     CHECK(reply_text("") == "");
     CHECK(reply_text("\r\n") == "");

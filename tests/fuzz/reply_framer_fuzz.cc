@@ -16,12 +16,14 @@
 #include "common/reply_framer.h"
 #include "common/stray_line.h"
 #include "proxy/gathering.h"
+#include "proxy/reply_lift.h"
 
 using namespace pikaproxy;
 
 namespace {
 
 using Status = ReplyFramer::Status;
+using Dialect = ReplyFramer::Dialect;
 
 void require(bool holds, const char* what) {
   if (holds) return;
@@ -30,7 +32,7 @@ void require(bool holds, const char* what) {
 }
 
 bool is_one_reply(std::string_view bytes) {
-  ReplyFramer framer;
+  ReplyFramer framer(Dialect::kResp3);
   uint64_t consumed = 0;
   return framer.feed(bytes, consumed) == Status::kComplete && consumed == bytes.size();
 }
@@ -44,9 +46,10 @@ struct Outcome {
 };
 
 // `careless`: an empty line may stand behind each reply.
-Outcome frame(std::string_view bytes, const std::vector<size_t>& cuts, bool careless = false) {
+Outcome frame(std::string_view bytes, const std::vector<size_t>& cuts, Dialect dialect,
+              bool careless = false) {
   Outcome outcome;
-  ReplyFramer framer;
+  ReplyFramer framer(dialect);
   StrayLine stray_line;
   size_t start = 0;
   for (const size_t end : cuts) {
@@ -130,32 +133,59 @@ void merge(const std::vector<std::string>& replies) {
   require(pool.bytes_in_use() == 0, "all memory comes back");
 }
 
-}  // namespace
+// A server without RESP3 and a client with it: whatever the reply, it stays one.
+void lift(const std::string& reply) {
+  static const std::vector<const ReplyShape*> kShapes = [] {
+    std::vector<const ReplyShape*> shapes = {nullptr};
+    const std::vector<std::string_view> args = {"x", "1", "incr", "idx", "withscores"};
+    for (size_t i = 0; i < command_count(); ++i) {
+      const ReplyShape* shape = reply_shape(command_at(i), args);
+      if (shape != nullptr && shape != shapes.back()) shapes.push_back(shape);
+    }
+    return shapes;
+  }();
+  for (const ReplyShape* shape : kShapes) {
+    std::string lifted;
+    lift_reply(reply, shape, lifted);
+    require(is_one_reply(lifted), "a lifted reply is one reply");
+  }
+}
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  if (size < 2) return 0;
-  const std::string_view bytes(reinterpret_cast<const char*>(data) + 2, size - 2);
-  const Outcome whole = frame(bytes, {bytes.size()});
+void check(std::string_view bytes, const uint8_t* data, Dialect dialect) {
+  const Outcome whole = frame(bytes, {bytes.size()}, dialect);
   size_t framed = whole.rest.size();
   for (const std::string& reply : whole.replies) framed += reply.size();
   require(whole.failed || framed == bytes.size(), "every byte belongs to some reply");
 
   const size_t first = bytes.size() * data[0] / 256;
   const size_t second = first + (bytes.size() - first) * data[1] / 256;
-  require(frame(bytes, {first, second, bytes.size()}) == whole, "cuts change nothing");
+  require(frame(bytes, {first, second, bytes.size()}, dialect) == whole, "cuts change nothing");
   if (bytes.size() <= 200) {
     std::vector<size_t> every;
     for (size_t cut = 1; cut <= bytes.size(); ++cut) every.push_back(cut);
-    require(frame(bytes, every) == whole, "single bytes change nothing");
-    require(frame(bytes, every, true) == frame(bytes, {bytes.size()}, true),
+    require(frame(bytes, every, dialect) == whole, "single bytes change nothing");
+    require(frame(bytes, every, dialect, true) == frame(bytes, {bytes.size()}, dialect, true),
             "nor do they where empty lines are skipped");
   }
   if (!whole.failed) {
-    require(frame(bytes, {bytes.size()}, true) == whole, "skipping empty lines takes nothing else");
+    require(frame(bytes, {bytes.size()}, dialect, true) == whole,
+            "skipping empty lines takes nothing else");
   }
 
-  for (const std::string& reply : whole.replies) walk(reply, 0);
+  for (const std::string& reply : whole.replies) {
+    walk(reply, 0);
+    if (dialect == Dialect::kResp2) lift(reply);
+  }
   if (!whole.replies.empty()) merge(whole.replies);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size < 2) return 0;
+  const std::string_view bytes(reinterpret_cast<const char*>(data) + 2, size - 2);
+  check(bytes, data, Dialect::kResp2);
+  check(bytes, data, Dialect::kResp3);
   // The readers get replies that were framed, but must not fall over others either.
   ReplyCursor cursor(bytes);
   cursor.enter();

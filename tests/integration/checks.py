@@ -126,7 +126,7 @@ def read_raw(reader):
     if not line.endswith(b"\r\n"):
         raise ConnectionError("the connection was closed after %r" % line)
     kind = line[:1]
-    if kind == b"$":
+    if kind in b"$=!":
         size = int(line[1:])
         if size < 0:
             return line
@@ -134,11 +134,13 @@ def read_raw(reader):
         if len(body) != size + 2:
             raise ConnectionError("the connection was closed inside a bulk string")
         return line + body
-    if kind == b"*":
+    if kind in b"*~>":
         return line + b"".join(read_raw(reader) for _ in range(max(0, int(line[1:]))))
-    if kind in b"+-:":
+    if kind in b"%|":  # Of a map keys and values; an attribute's are followed by what it describes.
+        return line + b"".join(read_raw(reader) for _ in range(2 * int(line[1:]) + (kind == b"|")))
+    if kind in b"+-:_#,(":
         return line
-    raise ValueError("not a RESP2 reply: %r" % line)
+    raise ValueError("not a reply: %r" % line)
 
 
 class Background:

@@ -488,7 +488,7 @@ def test_hello(t):
             t.equal(fields.get(b"id"), client.call("CLIENT", "ID"), "%r: id" % request)
         t.equal(client.call("CLIENT", "GETNAME"), b"me", "HELLO SETNAME")
         for request, error in (
-                (["HELLO", 3], "NOPROTO unsupported protocol version"),
+                (["HELLO", 4], "NOPROTO unsupported protocol version"),
                 (["HELLO", 1], "NOPROTO unsupported protocol version"),
                 (["HELLO", "x"], "ERR Protocol version is not an integer or out of range"),
                 (["HELLO", 2, "FOO"], "ERR Syntax error in HELLO option 'FOO'"),
