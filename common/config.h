@@ -35,6 +35,7 @@ struct ProxyConfig {
   Milliseconds tcp_keepalive{300'000};  // Both sides; 0 = off.
   uint32_t client_pipeline_max =
       4096;  // R. Requests of one client in flight; then it is not read from.
+  uint32_t client_subscriptions_max = 100'000;  // R. Channels and patterns of one client.
   uint64_t client_output_max = 64ull << 20;  // R. Replies queued for one client; then it is closed.
   Milliseconds client_output_timeout{
       30'000};                        // R. Replies queued and none accepted for so long: closed.

@@ -58,6 +58,8 @@ constexpr Option kOptions[] = {
      kKeepaliveMaxMs, true},
     {FIELD(proxy.client_pipeline_max), kInteger, kReloadable,
      "Unanswered requests of one client; at the limit it is not read from", 1, 1'000'000},
+    {FIELD(proxy.client_subscriptions_max), kInteger, kReloadable,
+     "Channels and patterns that one client may subscribe to", 1, 10'000'000},
     {FIELD(proxy.client_output_max), kSize, kReloadable,
      "Replies waiting for one client; beyond it is disconnected", kKb, kTb},
     {FIELD(proxy.client_output_timeout), kDuration, kReloadable,

@@ -31,11 +31,15 @@ void reached(StopPoint point) {
   if (observer()) observer()(point);
   if (wanted_point().empty()) return;
   static std::atomic<bool> stopped = false;
-  for (const StopPointName& each : kStopPoints) {
-    if (each.point == point && each.name == wanted_point() && !stopped.exchange(true)) {
-      std::raise(SIGSTOP);
+  const auto stop_at = [&](const auto& points) {
+    for (const StopPointName& each : points) {
+      if (each.point == point && each.name == wanted_point() && !stopped.exchange(true)) {
+        std::raise(SIGSTOP);
+      }
     }
-  }
+  };
+  stop_at(kStopPoints);
+  stop_at(kPromotionStopPoints);
 }
 
 void on_stop_point(std::function<void(StopPoint)> function) {

@@ -44,6 +44,17 @@ enum class StopPoint : uint8_t {
   kReturningTold,
   kReturningPushed,
   kMigrationEnded,
+  kHoldPersisted,
+  kHoldPushed,
+  kHoldSettled,  // The engine has let go of the slots.
+  kReleaseTold,  // The engine has them again, at the new master.
+  kReleasePersisted,
+  kReleasePushed,
+  kPromotionPausing,
+  kPromotionLocking,
+  kPromotionPromoting,
+  kPromotionTold,  // The replica is a master.
+  kPromotionSwitched,
 };
 
 struct StopPointName {
@@ -79,6 +90,20 @@ inline constexpr std::array kStopPoints = {
     StopPointName{StopPoint::kReturningTold, "returning.told"},
     StopPointName{StopPoint::kReturningPushed, "returning.pushed"},
     StopPointName{StopPoint::kMigrationEnded, "migration.ended"},
+};
+// Those that only promotions come to: of their own steps, and of the migrations that they hold.
+inline constexpr std::array kPromotionStopPoints = {
+    StopPointName{StopPoint::kHoldPersisted, "hold.persisted"},
+    StopPointName{StopPoint::kHoldPushed, "hold.pushed"},
+    StopPointName{StopPoint::kHoldSettled, "hold.settled"},
+    StopPointName{StopPoint::kReleaseTold, "release.told"},
+    StopPointName{StopPoint::kReleasePersisted, "release.persisted"},
+    StopPointName{StopPoint::kReleasePushed, "release.pushed"},
+    StopPointName{StopPoint::kPromotionPausing, "promotion.pausing"},
+    StopPointName{StopPoint::kPromotionLocking, "promotion.locking"},
+    StopPointName{StopPoint::kPromotionPromoting, "promotion.promoting"},
+    StopPointName{StopPoint::kPromotionTold, "promotion.told"},
+    StopPointName{StopPoint::kPromotionSwitched, "promotion.switched"},
 };
 
 #ifdef PIKAPROXY_TEST_HOOKS

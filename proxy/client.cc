@@ -345,8 +345,12 @@ bool Client::push(std::string_view message) {
   return true;
 }
 
+bool Client::subscribes() const noexcept {
+  return subscriptions != nullptr && subscriptions->total() > 0;
+}
+
 bool Client::only_subscribes() const noexcept {
-  return subscriptions != nullptr && session.protocol < 3 && subscriptions->total() > 0;
+  return session.protocol < 3 && subscribes();
 }
 
 void Client::try_streaming(Task* task) {
@@ -481,8 +485,7 @@ void Client::check_timeouts(uint32_t now_s) {
     shut(Disconnect::kOutput);
     return;
   }
-  if (limits.client_idle_timeout.count() > 0 && is_idle() &&
-      (subscriptions == nullptr || subscriptions->total() == 0) &&
+  if (limits.client_idle_timeout.count() > 0 && is_idle() && !subscribes() &&
       (now_s - active_s_) * 1000ll > limits.client_idle_timeout.count()) {
     log_debug("client idle for too long: closed", "id", id_);
     shut(Disconnect::kIdle);
@@ -519,7 +522,7 @@ std::string Client::describe() const {
     return std::to_string(subscriptions == nullptr ? 0 : subscriptions->count(kind));
   };
   std::string flags;
-  if (subscriptions != nullptr && subscriptions->total() > 0) flags += 'P';
+  if (subscribes()) flags += 'P';
   if (peer_name(fd()).starts_with("unix:")) flags += 'U';
   if (wait != nullptr || replica_wait != nullptr) flags += 'b';
   if (closing_) flags += 'c';

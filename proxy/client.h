@@ -167,6 +167,7 @@ class Client : public Stream {
 
   // What it subscribes to; null while it never has.
   std::unique_ptr<ClientSubscriptions> subscriptions;
+  bool subscribes() const noexcept;
   // It subscribes with RESP2, so messages are all it gets, and few requests are allowed.
   bool only_subscribes() const noexcept;
 

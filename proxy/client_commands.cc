@@ -60,14 +60,14 @@ void info(Client& client, const Command&, Arguments) {
 struct Filter {
   std::set<uint64_t> ids;  // Empty = any.
   std::optional<std::string> address, local_address, user;
-  std::optional<bool> normal;  // TYPE normal; other types have no clients here.
+  std::optional<std::string> type;  // In lower case. Only "normal" and "pubsub" have clients here.
   std::optional<uint64_t> age_min_s;
   uint64_t skip = 0;  // This client is not meant; 0 = none.
 
   bool matches(const Client& client) const {
     if (client.id() == skip) return false;
     if (!ids.empty() && !ids.contains(client.id())) return false;
-    if (normal && !*normal) return false;
+    if (type && *type != (client.subscribes() ? "pubsub" : "normal")) return false;
     if (address && *address != peer_name(client.fd())) return false;
     if (local_address && *local_address != local_name(client.fd())) return false;
     if (age_min_s && client.age_s() < *age_min_s) return false;
@@ -76,25 +76,23 @@ struct Filter {
   }
 };
 
-bool parse_type(std::string_view text, bool& normal) {
-  normal = equals_ignoring_case(text, "normal");
-  return normal || equals_ignoring_case(text, "master") || equals_ignoring_case(text, "replica") ||
-         equals_ignoring_case(text, "slave") || equals_ignoring_case(text, "pubsub");
+bool is_type(std::string_view type) {
+  return type == "normal" || type == "master" || type == "replica" || type == "slave" ||
+         type == "pubsub";
 }
 
 void list(Client& client, const Command& command, Arguments args) {
   Filter filter;
   if (args.size() > 2 && equals_ignoring_case(args[2], "TYPE")) {
-    bool normal = false;
     if (args.size() != 4) {
       client.reply_error("ERR syntax error");
       return;
     }
-    if (!parse_type(args[3], normal)) {
+    filter.type = to_lower(args[3]);
+    if (!is_type(*filter.type)) {
       client.reply_error("ERR Unknown client type '" + std::string(args[3]) + "'");
       return;
     }
-    filter.normal = normal;
   } else if (args.size() > 3 && equals_ignoring_case(args[2], "ID")) {
     for (const std::string_view text : args.subspan(3)) {
       int64_t id = 0;
@@ -135,7 +133,6 @@ bool parse_kill_filters(Client& client, Arguments args, Filter& filter) {
       return false;
     }
     int64_t number = 0;
-    bool flag = false;
     if (equals_ignoring_case(args[i], "ID")) {
       if (!parse_integer(value, number) || number < 1) {
         client.reply_error("ERR client-id should be greater than 0");
@@ -149,11 +146,11 @@ bool parse_kill_filters(Client& client, Arguments args, Filter& filter) {
       }
       filter.age_min_s = static_cast<uint64_t>(number);
     } else if (equals_ignoring_case(args[i], "TYPE")) {
-      if (!parse_type(value, flag)) {
+      filter.type = to_lower(value);
+      if (!is_type(*filter.type)) {
         client.reply_error("ERR Unknown client type '" + std::string(value) + "'");
         return false;
       }
-      filter.normal = flag;
     } else if (equals_ignoring_case(args[i], "ADDR")) {
       filter.address = value;
     } else if (equals_ignoring_case(args[i], "LADDR")) {

@@ -122,20 +122,19 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     reject(client, not_permitted(*command, client.names().user));
     return true;
   }
-  if (worker_.is_paused() && must_pause(client, *command)) {
-    client.hold_for_pause();
-    return false;
-  }
-  // HELLO and CLIENT have kFlagNoscript.
-  const bool is_plain = client.transaction == nullptr && client.subscriptions == nullptr &&
-                        (command->flags & (kFlagBlocking | kFlagPubsub | kFlagNoscript)) == 0 &&
-                        command->action < CommandAction::kTransaction;
-  if (!is_plain && client.only_subscribes() && !is_for_subscribers(*command)) {
+  if (client.subscriptions != nullptr && client.only_subscribes() &&
+      !is_for_subscribers(*command)) {
     reject(client, "ERR Can't execute '" + std::string(command->name) +
                        "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
                        "allowed in this context");
     return true;
   }
+  if (worker_.is_paused() && must_pause(client, *command)) {
+    client.hold_for_pause();
+    return false;
+  }
+  const bool is_plain = client.transaction == nullptr && (command->flags & kFlagBlocking) == 0 &&
+                        command->action < CommandAction::kTransaction;
   if (!is_plain && !client.has_no_request() && must_be_alone(client, *command, args)) return false;
   client.note_command(*command);
   if (parser.is_inline()) {
@@ -264,14 +263,14 @@ void Dispatcher::act(Request& request) {
     case CommandAction::kBlock:
       block(request);
       break;
-    case CommandAction::kWait:
-      wait_for_replicas(request);
-      break;
     case CommandAction::kSubscribe:
       subscribe(request);
       break;
     case CommandAction::kPublish:
       publish(request);
+      break;
+    case CommandAction::kWait:
+      wait_for_replicas(request);
       break;
     case CommandAction::kRefuse:
       refuse(request, "ERR " + std::string(request.command.refusal));
@@ -473,6 +472,9 @@ void Dispatcher::gathered(Gathering& gathering) {
     case Gathering::Kind::kEvalsha:
       gathered_evalsha(gathering);
       return;
+    case Gathering::Kind::kPublish:
+      gathered_publish(gathering);
+      return;
     case Gathering::Kind::kOwn: {
       const std::unique_ptr<Gathering> owned(&gathering);
       Task* part = gathering.parts.front();
@@ -480,9 +482,6 @@ void Dispatcher::gathered(Gathering& gathering) {
       worker_.free(part);
       return;
     }
-    case Gathering::Kind::kPublish:
-      gathered_publish(gathering);
-      return;
     default:
       if (gathering.is_flush && flush_again(gathering)) return;
       scratch_.clear();

@@ -31,8 +31,8 @@ struct GroupConfig;
 //   dispatcher_scripts.cc   EVAL and the like
 //   dispatcher_transactions.cc   MULTI, EXEC, WATCH
 //   dispatcher_blocking.cc  BLPOP and the like, CLIENT UNBLOCK
-//   dispatcher_wait.cc      WAIT
 //   dispatcher_pubsub.cc    SUBSCRIBE, PUBLISH and the like
+//   dispatcher_wait.cc      WAIT
 class Dispatcher : private SlotGate::Host {
  public:
   explicit Dispatcher(Worker& worker);
@@ -130,6 +130,10 @@ class Dispatcher : private SlotGate::Host {
   void watch_answered(Client& client, const Task& task, std::string_view reply);
   std::string exec_error(const Task& task, std::string_view reply) const;
 
+  void subscribe(Request& request);
+  void publish(Request& request);
+  void gathered_publish(Gathering& gathering);
+
   void wait_for_replicas(Request& request);
   void ask_masters(const std::shared_ptr<Client::ReplicaWait>& wait);
   void master_answered(const std::shared_ptr<Client::ReplicaWait>& wait, size_t number,
@@ -142,9 +146,6 @@ class Dispatcher : private SlotGate::Host {
   bool must_pause(const Client& client, const Command& command) const noexcept;
   // For WAIT: the client writes to that group, if that command writes.
   void note_write(Client& client, const Command& command, GroupIndex group) noexcept;
-  void subscribe(Request& request);
-  void publish(Request& request);
-  void gathered_publish(Gathering& gathering);
 
   void block(Request& request);
   // True: it goes on waiting, elsewhere.

@@ -32,6 +32,12 @@ void Dispatcher::subscribe(Request& request) {
       return;
     }
   }
+  const ClientSubscriptions* present = request.client.subscriptions.get();
+  const size_t total = (present == nullptr ? 0 : present->total()) + request.args.size() - 1;
+  if (total > worker_.config().proxy.client_subscriptions_max) {
+    refuse(request, "ERR too many subscriptions (proxy.client_subscriptions_max)");
+    return;
+  }
   // Later requests of the client wait until the servers have confirmed: they may publish.
   request.holds_client = true;
   Task* task = task_of(request);
@@ -56,6 +62,7 @@ void Dispatcher::publish(Request& request) {
     hold_request(request, false);
     return;
   }
+  note_write(request.client, request.command, place.group);
   Gathering& gathering = start_gathering(request, Gathering::Kind::kPublish);
   gathering.request = channel;
   hold(gathering);

@@ -60,6 +60,25 @@ void add_group(Explanation& explanation, GroupIndex group) {
   explanation.parts.push_back({group, {}, {}});
 }
 
+// Channels are no keys: nothing has to be moved for them, only locks hold what is published.
+void place_channels(const Topology& topology, Arguments channels, Explanation& explanation) {
+  for (const std::string_view channel : channels) {
+    const Place place = topology.router->place(channel);
+    if (place.group == kNoGroup) {
+      explanation.parts.clear();
+      explanation.error = slot_not_assigned(place.unit);
+      return;
+    }
+    const auto has_group = [&](const auto& part) { return part.group == place.group; };
+    if (std::none_of(explanation.parts.begin(), explanation.parts.end(), has_group)) {
+      add_group(explanation, place.group);
+    }
+    if (!place.open && topology.table->slots[place.unit].state == SlotState::kLocked) {
+      explanation.waits = "slot " + std::to_string(place.unit) + " is locked, for a moment";
+    }
+  }
+}
+
 void place_split(const ExplainContext& context, Arguments args, size_t args_per_key,
                  Explanation& explanation) {
   if ((args.size() - 1) % args_per_key != 0) {
@@ -179,6 +198,27 @@ Explanation explain(const ExplainContext& context, Arguments args) {
     case kBlock:
       place_together(context, args, explanation);
       break;
+    case kPublish:
+      place_channels(topology, args.subspan(1, 1), explanation);
+      break;
+    case kSubscribe:
+      if (command->name != "psubscribe") {
+        place_channels(topology, args.subspan(1), explanation);
+        explanation.waits.clear();
+        const auto is_elsewhere = [&](std::string_view channel) {
+          return topology.router->place(channel).unit != topology.router->place(args[1]).unit;
+        };
+        if (command->name == "ssubscribe" &&
+            std::any_of(args.begin() + 2, args.end(), is_elsewhere)) {
+          explanation.parts.clear();
+          explanation.error = kCrossSlot;
+        }
+        break;
+      }
+      for (size_t group = 0; group < topology.groups.size(); ++group) {
+        add_group(explanation, static_cast<GroupIndex>(group));
+      }
+      break;
     case kTransaction:
       if (command->name == "watch") place_together(context, args, explanation);
       break;
@@ -188,18 +228,6 @@ Explanation explain(const ExplainContext& context, Arguments args) {
     case kSplitMget:
     case kSplitSum:
       place_split(context, args, 1, explanation);
-      break;
-    case kPublish:
-      place_split(context, args.first(2), 1, explanation);
-      break;
-    case kSubscribe:
-      if (command->name == "ssubscribe") {
-        place_together(context, args, explanation);
-      } else if (command->name == "subscribe") {
-        place_split(context, args, 1, explanation);
-      } else {
-        for (const GroupIndex group : topology.serving_groups) add_group(explanation, group);
-      }
       break;
     case kScan:
       place_scan(topology, args, explanation);

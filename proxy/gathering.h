@@ -24,8 +24,8 @@ struct Gathering {
     kScan,          // One part: the cursor in it becomes ours.
     kRandomKey,     // One part at a time, until a group has a key.
     kEvalsha,       // One part: NOSCRIPT is repaired once.
-    kOwn,           // One part, a request of the proxy's own: no parent, the answer to `answer`.
     kPublish,       // One part: the number of receivers in it becomes ours.
+    kOwn,           // One part, a request of the proxy's own: no parent, the answer to `answer`.
   };
 
   Kind kind = Kind::kAllOk;
@@ -48,8 +48,8 @@ struct Gathering {
 };
 
 // The client's reply from the parts' replies, all of which are there. Appended to `out`.
-// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha, kPublish
-// and kOwn).
+// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha,
+// kPublish and kOwn).
 void merge_replies(const Gathering& gathering, std::string& out);
 
 // Appends the elements of an array reply of keys, but for Pika's own: it shows the sets in which it

@@ -32,8 +32,8 @@ struct LocalEntry {
 std::span<const std::span<const LocalEntry>> local_entries();
 std::span<const LocalEntry> connection_commands();  // AUTH HELLO PING SELECT ...
 std::span<const LocalEntry> client_commands();      // CLIENT ...
-std::span<const LocalEntry> proxy_commands();       // PROXY EXPLAIN
 std::span<const LocalEntry> pubsub_commands();      // PUBSUB UNSUBSCRIBE PUNSUBSCRIBE ...
+std::span<const LocalEntry> proxy_commands();       // PROXY EXPLAIN
 std::span<const LocalEntry> server_commands();      // INFO CONFIG SLOWLOG COMMAND TIME
 
 }  // namespace pikaproxy

@@ -57,7 +57,7 @@ std::vector<std::string> SubscriptionCounts::names(ChannelKind kind,
   const std::lock_guard lock(mutex_);
   std::vector<std::string> names;
   for (const auto& [name, count] : counts_[static_cast<size_t>(kind)]) {
-    if (pattern.empty() || glob_matches(pattern, name)) names.push_back(name);
+    if (glob_matches(pattern, name)) names.push_back(name);
   }
   return names;
 }

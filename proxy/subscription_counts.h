@@ -31,7 +31,7 @@ class SubscriptionCounts {
   std::vector<Match> matches(ChannelKind kind, std::string_view channel) const;
   // Different names.
   uint64_t size(ChannelKind kind) const;
-  // Those that match, all if `pattern` is empty.
+  // Those that match `pattern`.
   std::vector<std::string> names(ChannelKind kind, std::string_view pattern) const;
 
  private:

@@ -189,6 +189,7 @@ void SubscriptionLink::disconnect() {
 
 void SubscriptionLink::attempt_failed(const std::string& reason) {
   const BackendConfig& config = worker_.config().backend;
+  if (state_ == State::kReady) worker_.stats().links_lost.add();
   disconnect();
   const std::string error = "ERR server " + group_.server.to_string() + " of group " + group_.name +
                             " is not reachable: " + reason;
@@ -221,6 +222,7 @@ void SubscriptionLink::lose(const std::string& reason) {
     return;
   }
   pause_ = 0;
+  worker_.stats().links_lost.add();
   disconnect();
   if (host_.is_wanted()) start_connect();
 }

@@ -174,6 +174,7 @@ Topic& Subscriptions::find_or_make(ChannelKind kind, std::string_view name) {
   auto topic = std::make_unique<Topic>();
   topic->kind = kind;
   topic->name = name;
+  route(*topic);
   worker_.loop().pool().add_bytes(kTopicCost + 2 * name.size());
   return *topics_of(kind).emplace(name, std::move(topic)).first->second;
 }
@@ -185,27 +186,38 @@ Topic::At* Subscriptions::find_at(Topic& topic, const SubscriptionLink& link) no
   return nullptr;
 }
 
-template <typename Visit>
-void Subscriptions::for_each(Visit visit) {
-  // Over a copy: a visit may end topics, others than its own too.
+template <typename Meant, typename Visit>
+void Subscriptions::for_each(Meant meant, Visit visit) {
   for (size_t kind = 0; kind < kChannelKinds; ++kind) {
+    // By name: a visit may end topics, others than its own too.
     std::vector<std::string> names;
-    names.reserve(topics_[kind].size());
-    for (const auto& [name, topic] : topics_[kind]) names.push_back(name);
+    for (const auto& [name, topic] : topics_[kind]) {
+      if (meant(*topic)) names.push_back(name);
+    }
     for (const std::string& name : names) {
       if (Topic* topic = find(static_cast<ChannelKind>(kind), name)) visit(*topic);
     }
   }
 }
 
+bool Subscriptions::route(Topic& topic) const {
+  if (is_everywhere(topic)) return false;
+  const Place place = router_->place(topic.name);
+  SubscriptionLink* owner = place.group == kNoGroup ? nullptr : links_of_groups_[place.group];
+  const bool is_locked = !locked_.empty() && locked_[place.unit];
+  const bool is_same = owner == topic.owner && is_locked == topic.is_locked;
+  topic.owner = owner;
+  topic.is_locked = is_locked;
+  return !is_same;
+}
+
 void Subscriptions::find_required(const Topic& topic, std::vector<SubscriptionLink*>& links) const {
   links.clear();
-  if (is_everywhere(topic)) {
+  if (is_everywhere(topic) || topic.is_locked) {
     for (const Link& each : links_) links.push_back(each.link.get());
-    return;
+  } else if (topic.owner != nullptr) {
+    links.push_back(topic.owner);
   }
-  const Place place = router_->place(topic.name);
-  if (place.group != kNoGroup) links.push_back(links_of_groups_[place.group]);
 }
 
 Subscriptions::Outcome Subscriptions::outcome(
@@ -224,19 +236,9 @@ Subscriptions::Outcome Subscriptions::outcome(
 
 void Subscriptions::update(Topic& topic) {
   using State = Topic::At::State;
-  std::vector<SubscriptionLink*> wanted;
   std::vector<SubscriptionLink*> required;
-  if (topic.is_wanted()) {
-    find_required(topic, required);
-    wanted = required;
-    if (!locked_.empty() && !is_everywhere(topic) && locked_[slot_of(topic.name)]) {
-      for (const Link& each : links_) {
-        if (!required.empty() && each.link.get() != required.front())
-          wanted.push_back(each.link.get());
-      }
-    }
-  }
-  for (SubscriptionLink* link : wanted) {
+  if (topic.is_wanted()) find_required(topic, required);
+  for (SubscriptionLink* link : required) {
     Topic::At* at = find_at(topic, *link);
     if (at != nullptr && at->state != State::kUnsubscribing) continue;
     if (!link->is_ready()) {
@@ -254,8 +256,9 @@ void Subscriptions::update(Topic& topic) {
   const Outcome now = outcome(topic, required);
   if (now == Outcome::kConfirmed || !topic.is_wanted()) {
     for (Topic::At& at : topic.at) {
-      const bool is_needed = std::find(wanted.begin(), wanted.end(), at.link) != wanted.end();
-      if (!is_needed && at.state != State::kUnsubscribing) unsubscribe_at(topic, at);
+      const bool is_required =
+          std::find(required.begin(), required.end(), at.link) != required.end();
+      if (!is_required && at.state != State::kUnsubscribing) unsubscribe_at(topic, at);
     }
   }
   if (!topic.is_wanted()) {
@@ -302,26 +305,23 @@ bool Subscriptions::is_wanted() const {
 }
 
 void Subscriptions::link_ready(SubscriptionLink& link) {
-  for_each([this](Topic& topic) { update(topic); });
+  for_each([](const Topic&) { return true; }, [this](Topic& topic) { update(topic); });
   for (Link& each : links_) {
     if (each.link.get() == &link) each.mark = link.last_order();
   }
 }
 
 void Subscriptions::link_lost(SubscriptionLink& link) {
-  worker_.stats().links_lost.add();
-  for_each([&](Topic& topic) {
-    Topic::At* at = find_at(topic, link);
-    if (at == nullptr) return;
-    forget(topic, *at);
-    if (!topic.is_wanted()) update(topic);
-  });
+  for_each([&](Topic& topic) { return find_at(topic, link) != nullptr; },
+           [&](Topic& topic) {
+             forget(topic, *find_at(topic, link));
+             if (!topic.is_wanted()) update(topic);
+           });
 }
 
 void Subscriptions::link_failed(SubscriptionLink&, const std::string&) {
-  for_each([this](Topic& topic) {
-    if (!topic.requests.empty()) update(topic);
-  });
+  for_each([](const Topic& topic) { return !topic.requests.empty(); },
+           [this](Topic& topic) { update(topic); });
 }
 
 void Subscriptions::subscribed(SubscriptionLink& link, uint64_t order, ChannelKind kind,
@@ -363,9 +363,9 @@ void Subscriptions::refused(SubscriptionLink& link, uint64_t order, ChannelKind 
 }
 
 void Subscriptions::message(ChannelKind kind, std::string_view name, std::string_view message) {
+  worker_.stats().messages_received.add();
   const Topic* topic = find(kind, name);
   if (topic == nullptr) return;
-  worker_.stats().messages_received.add();
   worker_.stats().messages_delivered.add(topic->clients.size());
   for (Client* client : topic->clients) {
     if (!client->push(message)) slow_.push_back(client);
@@ -415,7 +415,8 @@ void Subscriptions::install(const Topology& topology) {
     each.link->shut();
     worker_.loop().destroy_later(std::move(each.link));
   }
-  for_each([this](Topic& topic) { update(topic); });
+  for_each([this](Topic& topic) { return route(topic) || is_everywhere(topic); },
+           [this](Topic& topic) { update(topic); });
   for (Link& each : links_) each.mark = each.link->last_order();
   settling_since_ = worker_.loop().now();
 }

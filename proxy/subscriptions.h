@@ -35,6 +35,8 @@ struct Topic {
 
   ChannelKind kind;
   std::string name;
+  SubscriptionLink* owner = nullptr;        // Of the group of its slot; null where that has none.
+  bool is_locked = false;                   // That slot is, so its next owner may be any.
   std::vector<Client*> clients;             // Who gets its messages.
   std::vector<SubscribeRequest*> requests;  // Who waits for it to be subscribed to.
   std::vector<At> at;
@@ -143,9 +145,12 @@ class Subscriptions : private SubscriptionLink::Host {
   Topic* find(ChannelKind kind, std::string_view name);
   Topic& find_or_make(ChannelKind kind, std::string_view name);
   Topic::At* find_at(Topic& topic, const SubscriptionLink& link) noexcept;
-  template <typename Visit>
-  void for_each(Visit visit);
-  // Where the topic has to be subscribed to before that counts as confirmed.
+  // Of all topics, those that are `meant`.
+  template <typename Meant, typename Visit>
+  void for_each(Meant meant, Visit visit);
+  // Finds out where the topic is to be now; false if that is where it was.
+  bool route(Topic& topic) const;
+  // Where the topic has to be subscribed to.
   void find_required(const Topic& topic, std::vector<SubscriptionLink*>& links) const;
   enum class Outcome : uint8_t { kWaiting, kConfirmed, kFailed };
   Outcome outcome(const Topic& topic, const std::vector<SubscriptionLink*>& required) const;

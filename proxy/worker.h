@@ -72,8 +72,8 @@ class Worker {
   const Config& config() const noexcept { return *config_; }
   const Topology& topology() const noexcept { return *topology_; }
   BackendManager& backends() noexcept { return backends_; }
-  const SlotGate& gate() noexcept { return dispatcher_.gate(); }
   Subscriptions& subscriptions() noexcept { return subscriptions_; }
+  const SlotGate& gate() noexcept { return dispatcher_.gate(); }
   TaskPool& tasks() noexcept { return tasks_; }
   RequestParser& parser() noexcept { return parser_; }
   uint32_t now_s() const noexcept { return static_cast<uint32_t>(loop_.now() / 1'000'000); }

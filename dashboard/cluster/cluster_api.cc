@@ -14,14 +14,20 @@ namespace {
 
 using Json = nlohmann::json;
 
+// Who decides about the cluster: this process is the only one that does.
+constexpr char kLeader[] = "local";
 // How long an answer waits for proxies to have a change in force.
 constexpr std::chrono::milliseconds kInForceTimeout{1'000};
 
 // With a capital and a full stop; refusals are parts of sentences in logs, too.
 std::string sentence(std::string text) {
   if (text.empty()) return text;
-  text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
-  if (text.back() != '.' && text.back() != ')') text += '.';
+  // The name of a field, or an address, is written as it is.
+  const std::string_view first(text.data(), std::min(text.find(' '), text.size()));
+  if (first.find_first_of("_.:") == std::string_view::npos) {
+    text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  }
+  if (text.back() != '.') text += '.';
   return text;
 }
 
@@ -58,6 +64,7 @@ ApiResult get_cluster(const ClusterParts& parts) {
   reply.headers = etag(state->topology.version);
   reply.body = {{"name", parts.cluster_name},
                 {"topology_version", state->topology.version},
+                {"leader", kLeader},
                 {"slots", std::move(slots)},
                 {"groups", state->topology.groups.size()},
                 {"proxies", std::move(proxies)},

@@ -78,11 +78,20 @@ void drop_oldest(ClusterState& state) {
   }
 }
 
-bool fits(const MigrationSlot& entry, const ClusterSlot& slot) {
+// A slot that nothing happens to, of this group: a promotion may have locked it.
+bool is_at_rest(const ClusterState& state, const ClusterSlot& slot, uint32_t group) {
+  if (slot == ClusterSlot{SlotState::kNormal, group, 0}) return true;
+  const Promotion* promotion = promotion_of(state, group);
+  return slot == ClusterSlot{SlotState::kLocked, group, 0} && promotion != nullptr &&
+         promotion->holds_locks();
+}
+
+bool fits(const ClusterState& state, const MigrationSlot& entry) {
   const SlotMove move = entry.move();
+  const ClusterSlot& slot = state.topology.slots[entry.slot];
   switch (entry.step) {
     case SlotStep::kPending:
-      return slot == ClusterSlot{SlotState::kNormal, move.from, 0};
+      return is_at_rest(state, slot, move.from);
     case SlotStep::kPreparing:
       return slot == ClusterSlot{SlotState::kLocked, move.from, 0};
     case SlotStep::kMigrating:
@@ -91,7 +100,11 @@ bool fits(const MigrationSlot& entry, const ClusterSlot& slot) {
       return entry.back && slot == ClusterSlot{SlotState::kMigrating, move.from, move.to};
     case SlotStep::kFinishing:
     case SlotStep::kDone:
-      return slot == ClusterSlot{SlotState::kNormal, move.to, 0};
+      return is_at_rest(state, slot, move.to);
+    case SlotStep::kHeld:
+    case SlotStep::kTargetStands:
+    case SlotStep::kSourceStands:
+      return slot == ClusterSlot{SlotState::kLocked, move.to, 0};
     case SlotStep::kCancelling:
       return !entry.back && (slot == ClusterSlot{SlotState::kLocked, move.to, 0} ||
                              slot == ClusterSlot{SlotState::kMigrating, move.from, move.to});
@@ -122,7 +135,7 @@ std::optional<Refusal> lost_hold(const ClusterState& state, const Migration& fai
     if (const Migration* other = state.migration_of(entry.slot)) {
       return slot_busy(entry.slot, *other);
     }
-    if (!fits(entry, state.topology.slots[entry.slot])) {
+    if (!fits(state, entry)) {
       return wrong_state(failed, "its slots have been moved or assigned since, make a new one");
     }
     for (const uint32_t group : {entry.source, entry.target}) {
@@ -161,7 +174,7 @@ std::string find_contradiction(const ClusterState& state) {
     for (const MigrationSlot& entry : migration->slots) {
       const std::string slot = "slot " + std::to_string(entry.slot);
       if (!taken.insert(entry.slot).second) return title + slot + " is in two migrations";
-      if (!fits(entry, state.topology.slots[entry.slot])) {
+      if (!fits(state, entry)) {
         return title + slot + " is " + std::string(slot_step_name(entry.step)) +
                ", which its state in the topology does not go with";
       }
@@ -177,12 +190,12 @@ std::string find_contradiction(const ClusterState& state) {
   for (size_t slot = 0; slot < kSlotCount; ++slot) {
     const SlotState now = state.topology.slots[slot].state;
     const Promotion* promotion = promotion_of(state, state.topology.slots[slot].group);
-    if (promotion != nullptr && now != SlotState::kUnassigned &&
-        (now == SlotState::kLocked) != promotion->holds_locks()) {
+    const bool is_promoted = promotion != nullptr && promotion->holds_locks();
+    if (is_promoted && now != SlotState::kUnassigned && now != SlotState::kLocked) {
       return "slot " + std::to_string(slot) + " is " + std::string(slot_state_name(now)) +
              " during promotion " + std::to_string(promotion->id);
     }
-    if ((now == SlotState::kLocked || now == SlotState::kMigrating) && promotion == nullptr &&
+    if ((now == SlotState::kLocked || now == SlotState::kMigrating) && !is_promoted &&
         taken.count(static_cast<SlotId>(slot)) == 0) {
       return "slot " + std::to_string(slot) + " is " + std::string(slot_state_name(now)) +
              " without a migration";
@@ -473,6 +486,26 @@ StateOutcome return_slots(const ClusterState& state, uint64_t id, const Slots& s
                     [](MigrationSlot& entry) {
                       entry.step = SlotStep::kReturning;
                       entry.back = true;
+                    });
+}
+
+StateOutcome hold_slots(const ClusterState& state, uint64_t id, const Slots& slots) {
+  return step_slots(state, id, slots,
+                    {SlotStep::kMigrating, SlotStep::kReturning, SlotStep::kCancelling},
+                    lock_for_return, [](MigrationSlot& entry) { entry.step = SlotStep::kHeld; });
+}
+
+StateOutcome judge_slots(const ClusterState& state, uint64_t id, const Slots& slots,
+                         SlotStep stands) {
+  return step_slots(state, id, slots, {SlotStep::kHeld}, nullptr,
+                    [stands](MigrationSlot& entry) { entry.step = stands; });
+}
+
+StateOutcome release_slots(const ClusterState& state, uint64_t id, const Slots& slots) {
+  return step_slots(state, id, slots,
+                    {SlotStep::kHeld, SlotStep::kTargetStands, SlotStep::kSourceStands},
+                    switch_slots, [](MigrationSlot& entry) {
+                      entry.step = entry.back ? SlotStep::kReturning : SlotStep::kMigrating;
                     });
 }
 

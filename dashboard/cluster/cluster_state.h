@@ -99,6 +99,13 @@ StateOutcome lock_cancelled_slots(const ClusterState& state, uint64_t id, const 
 StateOutcome unlock_cancelled_slots(const ClusterState& state, uint64_t id, const Slots& slots);
 // cancelling -> returning, migrating the other way.
 StateOutcome return_slots(const ClusterState& state, uint64_t id, const Slots& slots);
+// migrating, returning or cancelling -> held, locked.
+StateOutcome hold_slots(const ClusterState& state, uint64_t id, const Slots& slots);
+// held -> target_stands or source_stands.
+StateOutcome judge_slots(const ClusterState& state, uint64_t id, const Slots& slots,
+                         SlotStep stands);
+// held and alike -> migrating, or returning.
+StateOutcome release_slots(const ClusterState& state, uint64_t id, const Slots& slots);
 // Of a migration that is being cancelled: pending -> dropped, and with rollback done -> pending on
 // the way back. The state itself when there is nothing to do.
 StateOutcome sort_out_cancelled(const ClusterState& state, uint64_t id);

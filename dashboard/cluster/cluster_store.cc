@@ -81,6 +81,7 @@ Json document_of(const Promotion& promotion) {
           {"server", promotion.server.to_string()},
           {"old_master", promotion.old_master.to_string()},
           {"force", promotion.force},
+          {"pause_migrations", promotion.pause_migrations},
           {"created_by", promotion.created_by},
           {"created_at", promotion.created_at},
           {"ended_at", promotion.ended_at},
@@ -105,6 +106,7 @@ Promotion promotion_of(uint64_t id, const std::string& step, const Json& documen
   promotion.server = address_of(document.at("server").get<std::string>());
   promotion.old_master = address_of(document.at("old_master").get<std::string>());
   document.at("force").get_to(promotion.force);
+  promotion.pause_migrations = document.value("pause_migrations", false);
   document.at("created_by").get_to(promotion.created_by);
   document.at("created_at").get_to(promotion.created_at);
   document.at("ended_at").get_to(promotion.ended_at);

@@ -149,7 +149,26 @@ Outcome<std::shared_ptr<const ClusterState>> Controller::decide(const Decision& 
   if (terms.pushed) reached(*terms.pushed);
   tell(*before, *after);
   start_runners(*before, *after);
+  if (after->promotions != before->promotions) {
+    // Migrations are held by promotions, and released.
+    const std::lock_guard lock(runners_mutex_);
+    for (const auto& [id, runner] : runners_) runner->wake(true);
+  }
   return after;
+}
+
+std::string Controller::busy_migration(const Promotion& promotion) const {
+  const auto now = state();
+  const std::lock_guard lock(runners_mutex_);
+  for (const auto& [id, migration] : now->migrations) {
+    if (migration->ended() || !migration->involves_group(promotion.group)) continue;
+    const auto runner = runners_.find(id);
+    if (runner == runners_.end() || runner->second->is_held_for(promotion.id)) continue;
+    const std::string reason = runner->second->hold_problem();
+    return "migration " + std::to_string(id) + " still has keys on their way" +
+           (reason.empty() ? "" : ": " + reason);
+  }
+  return {};
 }
 
 void Controller::start_runners(const ClusterState& before, const ClusterState& after) {

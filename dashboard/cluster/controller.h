@@ -97,6 +97,10 @@ class Controller : public MoveObserver {
   // is left of its pauses.
   void wake_migration(uint64_t id);
 
+  // For a promotion that is pausing: the migration of its group that still has keys on their way,
+  // as a sentence; empty: none, and none will until the promotion has ended.
+  std::string busy_migration(const Promotion& promotion) const;
+
   // For runners: an event with how far the migration has got.
   void tell_progress(uint64_t id);
 

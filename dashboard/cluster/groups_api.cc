@@ -7,6 +7,7 @@
 #include "dashboard/api/query_reader.h"
 #include "dashboard/cluster/cluster_api.h"
 #include "dashboard/cluster/cluster_json.h"
+#include "dashboard/cluster/promotion_state.h"
 
 namespace pikaproxy {
 namespace {
@@ -41,6 +42,14 @@ Json facts_json(const ServerFacts& facts, uint64_t lag_bytes) {
 Json group_with_servers(const ClusterParts& parts, const ClusterTopology& topology,
                         const ClusterGroup& group) {
   Json json = group_json(topology, group);
+  json["promotion"] = nullptr;
+  const auto state = parts.controller.state();
+  if (const Promotion* promotion = promotion_of(*state, group.id)) {
+    json["promotion"] = {{"id", promotion->id},
+                         {"server", promotion->server.to_string()},
+                         {"mode", promotion->force ? "force" : "graceful"},
+                         {"step", promotion_step_name(promotion->step)}};
+  }
   const auto master = parts.board.find(group.master());
   for (size_t i = 0; i < group.servers.size(); ++i) {
     const auto found = parts.board.find(group.servers[i].address);

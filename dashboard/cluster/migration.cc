@@ -7,8 +7,9 @@ namespace pikaproxy {
 namespace {
 
 // In the order of SlotStep.
-constexpr std::array<std::string_view, 8> kSteps = {
-    "pending", "preparing", "migrating", "finishing", "done", "cancelling", "returning", "dropped"};
+constexpr std::array<std::string_view, 11> kSteps = {
+    "pending",   "preparing", "migrating", "finishing",     "done",         "cancelling",
+    "returning", "dropped",   "held",      "target_stands", "source_stands"};
 // In the order of MigrationState.
 constexpr std::array<std::string_view, 7> kStates = {
     "pending", "running", "paused", "cancelling", "cancelled", "failed", "succeeded"};

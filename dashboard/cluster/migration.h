@@ -27,6 +27,12 @@ enum class SlotStep : uint8_t {
   kCancelling,
   kReturning,  // kMigrating on the way back.
   kDropped,    // Cancelled before anything was done to it.
+  // Locked while a group of its way gets another master, and the engine does not know it. The
+  // latter two: a master was lost, and of keys that both groups have one copy goes before it moves
+  // on.
+  kHeld,
+  kTargetStands,  // The source's goes: it is a replica that missed that they had moved.
+  kSourceStands,  // The target's goes: the move was not answered.
 };
 std::string_view slot_step_name(SlotStep step) noexcept;
 std::optional<SlotStep> slot_step_named(std::string_view name) noexcept;
@@ -41,6 +47,10 @@ struct MigrationSlot {
   // Its way at present.
   SlotMove move() const noexcept {
     return back ? SlotMove{slot, target, source} : SlotMove{slot, source, target};
+  }
+  bool is_held() const noexcept {
+    return step == SlotStep::kHeld || step == SlotStep::kTargetStands ||
+           step == SlotStep::kSourceStands;
   }
   // Something has been begun and not ended.
   bool in_work() const noexcept {
@@ -66,7 +76,9 @@ std::optional<MigrationState> migration_state_named(std::string_view name) noexc
 using GroupPair = std::pair<uint32_t, uint32_t>;
 
 struct Migration {
-  static constexpr uint32_t kParallelSlotsDefault = 128;
+  // The engine goes through all keys of the source twice for each lot of so many slots, so few
+  // large lots are much quicker than many small ones. A slot is locked once in either case.
+  static constexpr uint32_t kParallelSlotsDefault = 512;
   static constexpr uint32_t kParallelSlotsMax = kSlotCount;
   static constexpr size_t kWarningsMax = 100;
 

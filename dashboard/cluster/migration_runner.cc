@@ -1,11 +1,13 @@
 #include "dashboard/cluster/migration_runner.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "common/log.h"
 #include "common/sabotage.h"
 #include "common/slot_ranges.h"
+#include "dashboard/cluster/promotion_state.h"
 
 namespace pikaproxy {
 namespace {
@@ -18,6 +20,7 @@ constexpr size_t kWarningsQueued = Migration::kWarningsMax;
 constexpr char kLocking[] = "lock";
 constexpr char kTurning[] = "turn";
 constexpr char kForgetting[] = "forget";
+constexpr char kHolding[] = "hold";
 constexpr char kStoring[] = "store";
 
 std::string name_of(GroupPair way) {
@@ -38,6 +41,13 @@ std::vector<SlotMove> moves_of(const Migration& migration, const Slots& slots) {
   std::vector<SlotMove> moves;
   for (const SlotId slot : slots) moves.push_back(migration.find(slot)->move());
   return moves;
+}
+
+// The server of this way that a forced promotion gives up.
+std::optional<RouteEnd> lost_end(const ClusterState& state, GroupPair way) {
+  const Promotion* holder = holder_of(state, way.first, way.second);
+  if (holder == nullptr || !holder->force) return std::nullopt;
+  return holder->group == way.first ? RouteEnd::kSource : RouteEnd::kTarget;
 }
 
 bool wants_background(const Migration& migration, bool back) {
@@ -66,6 +76,11 @@ MigrationRunner::MigrationRunner(Controller& controller, uint64_t id)
         [[fallthrough]];
       case SlotStep::kReturning:
         moves.push_back(entry.move());
+        break;
+      case SlotStep::kHeld:
+      case SlotStep::kTargetStands:
+      case SlotStep::kSourceStands:
+        inherited_.insert(entry.slot);
         break;
       case SlotStep::kFinishing:
         settled_[entry.slot] = state->topology.version;
@@ -211,8 +226,18 @@ bool MigrationRunner::work() {
       }
     }
   }
-  // Each looks at what the one before has left.
   const auto fresh = [this] { return controller_.state()->migrations.at(id_); };
+  if (hold(*controller_.state())) return true;
+  const auto now = controller_.state();
+  for (const MigrationSlot& entry : now->migration(id_)->slots) {
+    if (holder_of(*now, entry.source, entry.target) == nullptr) continue;
+    // Nothing of it goes on, but what is over is forgotten.
+    const bool forgot = let_go_settled(*fresh());
+    checked_.clear();  // What was looked at was the old master.
+    return complete_let_go() || forgot;
+  }
+  if (release(*now)) return true;
+  // Each looks at what the one before has left.
   bool done = settle_clean(*fresh());
   done = let_go_settled(*fresh()) || done;
   done = complete_let_go() || done;
@@ -267,9 +292,12 @@ void MigrationRunner::apply_settings(const Migration& migration) {
       }
       const MigrationSlot* any = job.slots.empty() ? nullptr : migration.find(*job.slots.begin());
       const bool back = any != nullptr && any->back;
-      if (job.background != wants_background(migration, back)) {
-        change.background = job.background = wants_background(migration, back);
-      }
+      // Not while the two servers are being reconciled.
+      const bool wanted = wants_background(migration, back) &&
+                          std::none_of(job.slots.begin(), job.slots.end(), [&](SlotId slot) {
+                            return migration.find(slot)->is_held();
+                          });
+      if (job.background != wanted) change.background = job.background = wanted;
       changes.push_back(change);
     }
   }
@@ -311,9 +339,15 @@ bool MigrationRunner::settle_clean(const Migration& migration) {
 
 bool MigrationRunner::let_go_settled(const Migration& migration) {
   if (!may_try(kForgetting)) return false;
+  const auto state = controller_.state();
+  const auto lost_end_of = [&](SlotId slot) {
+    return lost_end(*state, way_of(migration.find(slot)->move()));
+  };
   Slots slots;
   for (const auto& [slot, version] : settled_) {
-    if (letting_go_.count(slot) == 0 && controller_.publisher_->acknowledged(version)) {
+    // With a dead server no proxy comes to an end.
+    if (letting_go_.count(slot) == 0 &&
+        (controller_.publisher_->acknowledged(version) || lost_end_of(slot))) {
       slots.push_back(slot);
     }
   }
@@ -333,20 +367,24 @@ bool MigrationRunner::let_go_settled(const Migration& migration) {
     }
   }
   for (const auto& [job, of_job] : by_job) {
-    controller_.engine_->remove_slots(
-        job, of_job, [&controller = controller_, job = job, of_job = of_job](std::string error) {
-          // The runner may be gone; the controller outlives the engine.
-          const std::lock_guard lock(controller.jobs_mutex_);
-          const auto found = controller.jobs_.find(job);
-          if (found == controller.jobs_.end()) return;
-          MigrationRunner& self = *found->second;
-          {
-            const std::lock_guard self_lock(self.mutex_);
-            self.let_go_.push_back({of_job, std::move(error)});
-            self.woken_ = true;
-          }
-          self.changed_.notify_all();
-        });
+    const auto done = [&controller = controller_, job = job, of_job = of_job](std::string error) {
+      // The runner may be gone; the controller outlives the engine.
+      const std::lock_guard lock(controller.jobs_mutex_);
+      const auto found = controller.jobs_.find(job);
+      if (found == controller.jobs_.end()) return;
+      MigrationRunner& self = *found->second;
+      {
+        const std::lock_guard self_lock(self.mutex_);
+        self.let_go_.push_back({of_job, std::move(error)});
+        self.woken_ = true;
+      }
+      self.changed_.notify_all();
+    };
+    if (const auto lost = lost_end_of(of_job.front())) {
+      controller_.engine_->abandon_slots(job, of_job, *lost, done);
+    } else {
+      controller_.engine_->remove_slots(job, of_job, done);
+    }
   }
   return true;
 }
@@ -647,6 +685,223 @@ bool MigrationRunner::lock_and_switch(const Slots& slots) {
   return true;
 }
 
+// ---- While a group gets another master ----
+
+bool MigrationRunner::is_held_for(uint64_t promotion) const {
+  const std::lock_guard lock(mutex_);
+  return held_for_.count(promotion) > 0;
+}
+
+std::string MigrationRunner::hold_problem() const {
+  const std::lock_guard lock(mutex_);
+  for (const char* what : {kHolding, kForgetting}) {
+    if (const auto found = pauses_.find(what); found != pauses_.end()) return found->second.problem;
+  }
+  return {};
+}
+
+bool MigrationRunner::hold(const ClusterState& state) {
+  const Migration& migration = *state.migration(id_);
+  std::set<uint64_t> holders;
+  std::set<uint64_t> busy;  // Of them.
+  std::map<GroupPair, Slots> moving;
+  std::map<GroupPair, Slots> unjudged;
+  for (const MigrationSlot& entry : migration.slots) {
+    const Promotion* holder = holder_of(state, entry.source, entry.target);
+    if (holder == nullptr) continue;
+    holders.insert(holder->id);
+    const GroupPair way = way_of(entry.move());
+    switch (entry.step) {
+      case SlotStep::kMigrating:
+      case SlotStep::kReturning:
+      case SlotStep::kCancelling:
+        moving[way].push_back(entry.slot);
+        busy.insert(holder->id);
+        break;
+      case SlotStep::kHeld:
+        // Held for another promotion before, or by the process before.
+        if (holder->force) unjudged[way].push_back(entry.slot);
+        break;
+      case SlotStep::kFinishing:
+        busy.insert(holder->id);
+        break;
+      default:
+        break;
+    }
+  }
+  bool done = false;
+  for (const auto& [way, slots] : unjudged) {
+    judge(state, way, slots);
+    done = true;
+  }
+  if (!moving.empty() && may_try(kHolding) && may_try(kStoring)) {
+    done = hold_ways(state, moving) || done;
+  }
+  const std::lock_guard lock(mutex_);
+  held_for_.clear();
+  if (!done) {
+    std::set_difference(holders.begin(), holders.end(), busy.begin(), busy.end(),
+                        std::inserter(held_for_, held_for_.end()));
+  }
+  return done;
+}
+
+// Which copy of a key stands when both groups have it, now that a master is lost. Its replica may
+// have missed that a key had gone, or come; what clients were told of is at the other end. But a
+// copy that an earlier process was making may not be whole, and nobody knows which these are.
+void MigrationRunner::judge(const ClusterState& state, GroupPair way, const Slots& slots) {
+  const Migration& migration = *state.migration(id_);
+  const auto mover = migration.movers.find(way);
+  const bool is_copied = mover == migration.movers.end() || mover->second == MoverKind::kCopy;
+  const bool source_lost = lost_end(state, way) == RouteEnd::kSource;
+  Slots at_target;
+  Slots at_source;
+  for (const SlotId slot : slots) {
+    const bool may_be_partial = is_copied && inherited_.count(slot) > 0;
+    (source_lost && !may_be_partial ? at_target : at_source).push_back(slot);
+  }
+  decide_surely(
+      [&](const ClusterState& now) -> StateOutcome {
+        StateOutcome next = judge_slots(now, id_, at_target, SlotStep::kTargetStands);
+        return next ? judge_slots(*next, id_, at_source, SlotStep::kSourceStands) : next;
+      },
+      {});
+}
+
+bool MigrationRunner::hold_ways(const ClusterState& state,
+                                const std::map<GroupPair, Slots>& by_way) {
+  Slots all;
+  bool is_patient = false;  // Somebody must have come to an end.
+  for (const auto& [way, slots] : by_way) {
+    all.insert(all.end(), slots.begin(), slots.end());
+    is_patient |= !lost_end(state, way);
+  }
+  const auto locked = controller_.decide(
+      [&](const ClusterState& now) { return hold_slots(now, id_, all); },
+      {.persisted = StopPoint::kHoldPersisted, .pushed = StopPoint::kHoldPushed});
+  if (!locked) {
+    pause(kStoring, locked.refusal().message);
+    return false;
+  }
+  const auto timeout = controller_.options().lock_timeout();
+  const std::string missing = controller_.publisher_->wait((*locked)->topology.version, timeout);
+  if (stopping()) return false;
+  std::string problem;
+  if (!missing.empty() && is_patient) {
+    problem = missing + " did not come to the end of its requests for slots " + ranges_of(all) +
+              " within " + std::to_string(timeout.count()) + " ms";
+  }
+  Slots still_moving;
+  for (const auto& [way, slots] : by_way) {
+    std::string error = problem;
+    if (error.empty()) {
+      uint64_t job = 0;
+      {
+        const std::lock_guard lock(mutex_);
+        job = jobs_.at(way).id;
+      }
+      const auto lost = lost_end(state, way);
+      error = wait_for_engine([&](std::function<void(std::string)> answer) {
+        if (lost) {
+          controller_.engine_->abandon_slots(job, slots, *lost, std::move(answer));
+        } else {
+          controller_.engine_->remove_slots(job, slots, std::move(answer));
+        }
+      });
+      if (stopping()) return false;
+    }
+    if (!error.empty()) {
+      problem = error;
+      still_moving.insert(still_moving.end(), slots.begin(), slots.end());
+      continue;
+    }
+    reached(StopPoint::kHoldSettled);
+    {
+      const std::lock_guard lock(mutex_);
+      for (const SlotId slot : slots) clean_.erase(slot);
+    }
+    take_from_jobs(moves_of(*(*locked)->migration(id_), slots));
+    if (lost_end(state, way)) judge(state, way, slots);
+  }
+  if (problem.empty()) {
+    clear_pause(kHolding);
+    return true;
+  }
+  decide_surely([&](const ClusterState& now) { return release_slots(now, id_, still_moving); }, {});
+  pause(kHolding, problem);
+  return true;
+}
+
+bool MigrationRunner::release(const ClusterState& state) {
+  const Migration& migration = *state.migration(id_);
+  if (!may_try(kHolding) || !may_try(kStoring)) return false;
+  // Where a copy has to go first, nothing may move yet.
+  constexpr std::pair<SlotStep, std::optional<RouteEnd>> kKinds[] = {
+      {SlotStep::kTargetStands, RouteEnd::kTarget},
+      {SlotStep::kSourceStands, RouteEnd::kSource},
+      {SlotStep::kHeld, std::nullopt}};
+  bool done = false;
+  for (const auto& [step, stands] : kKinds) {
+    std::map<GroupPair, Slots> by_way;
+    for (const MigrationSlot& entry : migration.slots) {
+      if (entry.step == step) by_way[way_of(entry.move())].push_back(entry.slot);
+    }
+    for (const auto& [way, slots] : by_way) {
+      if (stopping()) return false;
+      if (stands) {
+        const std::string error = reconcile(way, slots, stands);
+        if (!error.empty()) {
+          pause(kHolding, error);
+          return true;
+        }
+      }
+      const auto released = controller_.decide(
+          [&](const ClusterState& now) { return release_slots(now, id_, slots); },
+          {.before_push =
+               [&] {
+                 const auto now = controller_.state();
+                 const Migration& present = *now->migration(id_);
+                 if (!stands) tell_engine(present, now->topology, moves_of(present, slots));
+                 reached(StopPoint::kReleaseTold);
+               },
+           .persisted = StopPoint::kReleasePersisted,
+           .pushed = StopPoint::kReleasePushed});
+      if (!released) {
+        pause(kStoring, released.refusal().message);
+        return true;
+      }
+      clear_pause(kHolding);
+      done = true;
+    }
+  }
+  return done;
+}
+
+std::string MigrationRunner::reconcile(GroupPair way, const Slots& slots,
+                                       std::optional<RouteEnd> stands) {
+  const auto state = controller_.state();
+  const Migration& migration = *state->migration(id_);
+  bool is_told = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto job = jobs_.find(way);
+    is_told = job != jobs_.end() && job->second.slots.count(slots.front()) > 0;
+  }
+  if (!is_told) tell_engine(migration, state->topology, moves_of(migration, slots));
+  uint64_t job = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    job = jobs_.at(way).id;
+  }
+  const std::string error = wait_for_engine([&](std::function<void(std::string)> answer) {
+    controller_.engine_->reconcile(job, slots, stands, std::move(answer));
+  });
+  if (error.empty()) {
+    for (const SlotId slot : slots) inherited_.erase(slot);
+  }
+  return error;
+}
+
 // ---- Turning round ----
 
 bool MigrationRunner::turn_back(const Migration& migration) {
@@ -691,7 +946,7 @@ bool MigrationRunner::go_back(GroupPair way, const Slots& slots) {
     // A failure before this process began may have left keys at both ends. Which copy stands
     // depends on the direction, so that has to be settled before it changes.
     const std::string error = wait_for_engine([&](std::function<void(std::string)> answer) {
-      engine.reconcile(job, both_ends, std::move(answer));
+      engine.reconcile(job, both_ends, std::nullopt, std::move(answer));
     });
     if (!error.empty()) {
       pause(kTurning, error);
@@ -770,7 +1025,8 @@ void MigrationRunner::tell_engine(const Migration& migration, const ClusterTopol
     Job job;
     if (is_new) {
       job.id = controller_.register_job(*this);
-      job.background = wants_background(migration, migration.find(slots.front())->back);
+      const MigrationSlot& first = *migration.find(slots.front());
+      job.background = wants_background(migration, first.back) && !first.is_held();
     }
     {
       const std::lock_guard lock(mutex_);

@@ -52,6 +52,11 @@ class MigrationRunner {
   void wake(bool forget_pauses);
   bool finished() const;
   MigrationLive live() const;
+  // Whether no key is on its way that has to do with the promotion's group, and none will be until
+  // the promotion has ended.
+  bool is_held_for(uint64_t promotion) const;
+  // What keeps it from that; may be empty.
+  std::string hold_problem() const;
 
   // Any thread; of the engine's reports.
   void note_clean(uint64_t job, SlotId slot);
@@ -92,6 +97,11 @@ class MigrationRunner {
   bool settle_clean(const Migration& migration);
   bool let_go_settled(const Migration& migration);
   bool complete_let_go();
+  bool hold(const ClusterState& state);
+  bool hold_ways(const ClusterState& state, const std::map<GroupPair, Slots>& by_way);
+  void judge(const ClusterState& state, GroupPair way, const Slots& slots);
+  bool release(const ClusterState& state);
+  std::string reconcile(GroupPair way, const Slots& slots, std::optional<RouteEnd> stands);
   bool turn_back(const Migration& migration);
   bool take_up(const Migration& migration);
   bool end_if_done(const Migration& migration);
@@ -147,6 +157,7 @@ class MigrationRunner {
   std::map<GroupPair, Job> jobs_;
   std::map<std::string, Pause> pauses_;
   std::set<SlotId> clean_;
+  std::set<uint64_t> held_for_;  // Promotions.
   std::deque<std::string> warnings_;
   std::vector<std::pair<Slots, std::string>> let_go_;  // Answers to letting_go_.
   Clock::time_point measured_at_{};

@@ -63,7 +63,7 @@ void Promoter::launch(uint64_t id, bool is_inherited) {
 
 void Promoter::undo_early(uint64_t id) {
   const auto promotion = find(controller_, id);
-  if (promotion->step == PromotionStep::kChecking || promotion->step == PromotionStep::kLocking) {
+  if (promotion->step < PromotionStep::kPromoting) {
     fail(*promotion, "the process ended while it was under way; no server was changed");
   }
 }
@@ -123,6 +123,9 @@ void Promoter::run(uint64_t id) {
         case PromotionStep::kChecking:
           check(*promotion);
           break;
+        case PromotionStep::kPausing:
+          pause(*promotion);
+          break;
         case PromotionStep::kLocking:
           lock(*promotion);
           break;
@@ -150,9 +153,10 @@ Result<ServerFacts> Promoter::ask(const Promotion& promotion, const Address& ser
   return controller_.tools().ask(access(promotion, server), options_.ask_timeout);
 }
 
-bool Promoter::decide_surely(const Controller::Decision& decision) {
+bool Promoter::decide_surely(const Controller::Decision& decision,
+                             std::optional<StopPoint> persisted) {
   while (!stop_.is_raised()) {
-    const auto decided = controller_.decide(decision);
+    const auto decided = controller_.decide(decision, {.persisted = persisted});
     if (decided) return true;
     if (decided.refusal().kind != Refusal::Kind::kStore) {
       // Only what the state does not allow: somebody else has ended it.
@@ -265,7 +269,36 @@ void Promoter::check(const Promotion& promotion) {
                     options_.approach_timeout);
   }
   if (stop_.is_raised()) return;
-  decide_surely([&](const ClusterState& state) { return lock_promotion(state, id); });
+  decide_surely([&](const ClusterState& state) { return begin_pausing(state, id); },
+                StopPoint::kPromotionPausing);
+  tell(id);
+}
+
+void Promoter::pause(const Promotion& promotion) {
+  const uint64_t id = promotion.id;
+  const auto state = controller_.state();
+  for (const auto& [number, migration] : state->migrations) {
+    if (!promotion.force || migration->ended() || !migration->involves_group(promotion.group)) {
+      continue;
+    }
+    warn(id, "Migration " + std::to_string(number) +
+                 " had keys on their way: what it had moved to " +
+                 promotion.old_master.to_string() + " and " + promotion.server.to_string() +
+                 " has not got is lost, too. Make sure that the old master does not come back with "
+                 "a move of before: end its process.");
+  }
+  const auto deadline = Clock::now() + options_.pause_timeout;
+  for (std::string busy; !(busy = controller_.busy_migration(promotion)).empty();) {
+    if (stop_.is_raised()) return;
+    set_problem(id, busy);
+    if (Clock::now() >= deadline || !stop_.sleep_for(kLookInterval)) {
+      throw Failure{busy + "; it was waited for " + std::to_string(options_.pause_timeout.count()) +
+                    " ms"};
+    }
+  }
+  set_problem(id, "");
+  decide_surely([&](const ClusterState& now) { return lock_promotion(now, id); },
+                StopPoint::kPromotionLocking);
   tell(id);
 }
 
@@ -293,7 +326,8 @@ void Promoter::lock(const Promotion& promotion) {
     }
   }
   if (stop_.is_raised()) return;
-  decide_surely([&](const ClusterState& state) { return begin_promoting(state, id); });
+  decide_surely([&](const ClusterState& state) { return begin_promoting(state, id); },
+                StopPoint::kPromotionPromoting);
   tell(id);
 }
 
@@ -316,13 +350,15 @@ void Promoter::promote(const Promotion& promotion) {
     go_back(promotion, why);
     return;
   }
+  reached(StopPoint::kPromotionTold);
   // Before anybody may write to the new master: afterwards the old one would take writes that are
   // lost. One that does not answer is looked after in repoint().
   if (promotion.server != promotion.old_master) {
     const std::string problem = make_replica(promotion, promotion.old_master, 1);
     if (!problem.empty()) log_warn("the old master is no replica yet", "reason", problem);
   }
-  decide_surely([&](const ClusterState& state) { return switch_master(state, id); });
+  decide_surely([&](const ClusterState& state) { return switch_master(state, id); },
+                StopPoint::kPromotionSwitched);
   tell(id);
 }
 
@@ -455,6 +491,7 @@ Json promotion_json(const Promotion& promotion, const std::string& problem) {
                {"server", promotion.server.to_string()},
                {"old_master", promotion.old_master.to_string()},
                {"mode", promotion.force ? "force" : "graceful"},
+               {"pause_migrations", promotion.pause_migrations},
                {"state", state},
                {"step", promotion_step_name(promotion.step)},
                {"problem", nullptr},

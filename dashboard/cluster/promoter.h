@@ -23,6 +23,8 @@ struct PromoterOptions {
   // that is. What is left then takes moments.
   Milliseconds approach_timeout{30'000};
   uint64_t near_bytes = 1u << 20;
+  // For migrations of the group to let go of their keys.
+  Milliseconds pause_timeout{30'000};
   // While slots are locked, so clients wait: for proxies, then for the replica to have everything.
   Milliseconds lock_timeout{1'000};
   Milliseconds catch_up_timeout{2'000};
@@ -34,6 +36,7 @@ struct PromoterOptions {
 // Takes promotions through their steps, each on a thread of its own:
 //
 //   checking    the replica follows the master and comes near it; else failed, nothing happened
+//   pausing     migrations of the group hold their slots; else released, failed
 //   locking     slots locked, proxies drained, replica's offset = master's; else unlocked, failed
 //   promoting   REPLICAOF NO ONE; then the old master becomes a replica (nobody writes to it then)
 //   repointing  the table with the new master is in force; every other server becomes its replica,
@@ -78,6 +81,7 @@ class Promoter {
   void run(uint64_t id);
 
   void check(const Promotion& promotion);
+  void pause(const Promotion& promotion);
   void lock(const Promotion& promotion);
   void promote(const Promotion& promotion);
   void repoint(const Promotion& promotion);
@@ -92,7 +96,8 @@ class Promoter {
   Result<ServerFacts> ask(const Promotion& promotion, const Address& server) const;
   ServerAccess access(const Promotion& promotion, const Address& server) const;
   // Until the store takes it, or the end.
-  bool decide_surely(const Controller::Decision& decision);
+  bool decide_surely(const Controller::Decision& decision,
+                     std::optional<StopPoint> persisted = std::nullopt);
   void set_problem(uint64_t id, std::string text);
   void tell(uint64_t id);
 

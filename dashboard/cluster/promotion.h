@@ -13,11 +13,13 @@ namespace pikaproxy {
 // A promotion as a value: one server of a group becomes its master. What may happen to it is in
 // promotion_state.h, who makes it happen in promoter.h.
 //
-//   checking ──> locking ──> promoting ──> repointing ──> succeeded
-//       │           │            │  the group's slots are locked from locking to promoting
-//       └───────────┴────────────┴──> failed, with the old master and unlocked
+//   checking ──> pausing ──> locking ──> promoting ──> repointing ──> succeeded
+//       │           │           │            │  the group's slots are locked from locking to
+//       │           │           │            │  promoting, those on their way from pausing on
+//       └───────────┴───────────┴────────────┴──> failed, with the old master and unlocked
 enum class PromotionStep : uint8_t {
   kChecking,    // Nothing has been done; the replica may be catching up.
+  kPausing,     // Migrations that have to do with the group let go of their keys.
   kLocking,     // The group's slots are locked; proxies come to an end with it, the replica too.
   kPromoting,   // The replica has everything: it may be told at any moment.
   kRepointing,  // It is the master, slots are unlocked; the others are being made its replicas.
@@ -42,6 +44,7 @@ struct Promotion {
   Address server;      // To be the master.
   Address old_master;  // When it was asked for; may be `server` when forced.
   bool force = false;  // The old master need not answer, nor the replica have everything.
+  bool pause_migrations = false;  // Those of the group are held meanwhile; with force always.
   PromotionStep step = PromotionStep::kChecking;
   std::string created_by;
   int64_t created_at = 0;  // Milliseconds since 1970 UTC.
@@ -55,6 +58,10 @@ struct Promotion {
   }
   bool holds_locks() const noexcept {
     return step == PromotionStep::kLocking || step == PromotionStep::kPromoting;
+  }
+
+  bool holds_migrations() const noexcept {
+    return step == PromotionStep::kPausing || holds_locks();
   }
 
   bool operator==(const Promotion&) const = default;

@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <utility>
 
 namespace pikaproxy {
 namespace {
 
-constexpr std::array<std::pair<PromotionStep, std::string_view>, 6> kStepNames = {{
+constexpr std::array<std::pair<PromotionStep, std::string_view>, 7> kStepNames = {{
     {PromotionStep::kChecking, "checking"},
+    {PromotionStep::kPausing, "pausing"},
     {PromotionStep::kLocking, "locking"},
     {PromotionStep::kPromoting, "promoting"},
     {PromotionStep::kRepointing, "repointing"},
@@ -36,17 +38,26 @@ StateOutcome with_promotion(const ClusterState& state, uint64_t id,
   }
   auto promotion = std::make_shared<Promotion>(*found->second);
   ClusterState next = state;
-  if (std::optional<Refusal> refusal = change(*promotion, next.topology)) return *refusal;
+  if (std::optional<Refusal> refusal = change(*promotion, next)) return *refusal;
   next.promotions[id] = std::move(promotion);
   return next;
 }
 
-// Locks or unlocks all slots of the group, as one change of the topology.
-void set_locks(ClusterTopology& topology, uint32_t group, bool locked) {
+// Locks or unlocks all slots of the group, as one change of the topology. Those that a migration
+// holds stay locked: it releases them itself.
+void set_locks(ClusterState& state, uint32_t group, bool locked) {
   const ClusterSlot before{locked ? SlotState::kNormal : SlotState::kLocked, group, 0};
   const ClusterSlot after{locked ? SlotState::kLocked : SlotState::kNormal, group, 0};
-  std::replace(topology.slots.begin(), topology.slots.end(), before, after);
-  ++topology.version;
+  std::bitset<kSlotCount> held;
+  for (const auto& [id, migration] : state.migrations) {
+    if (migration->ended()) continue;
+    for (const MigrationSlot& entry : migration->slots) held[entry.slot] = entry.is_held();
+  }
+  for (size_t slot = 0; slot < kSlotCount; ++slot) {
+    ClusterSlot& each = state.topology.slots[slot];
+    if (each == before && !held[slot]) each = after;
+  }
+  ++state.topology.version;
 }
 
 void drop_oldest(ClusterState& state) {
@@ -82,6 +93,14 @@ std::optional<PromotionStep> promotion_step_named(std::string_view name) noexcep
 const Promotion* promotion_of(const ClusterState& state, uint32_t group) {
   for (const auto& [id, promotion] : state.promotions) {
     if (!promotion->ended() && promotion->group == group) return promotion.get();
+  }
+  return nullptr;
+}
+
+const Promotion* holder_of(const ClusterState& state, uint32_t from, uint32_t to) {
+  for (const uint32_t group : {from, to}) {
+    const Promotion* promotion = promotion_of(state, group);
+    if (promotion != nullptr && promotion->holds_migrations()) return promotion;
   }
   return nullptr;
 }
@@ -148,15 +167,18 @@ StateOutcome create_promotion(const ClusterState& state, const PromotionRequest&
   }
   for (const auto& [id, migration] : state.migrations) {
     if (migration->ended() || !migration->involves_group(group->id)) continue;
+    if (request.force || request.pause_migrations) continue;
     return conflict("group_busy", title + " takes part in migration " + std::to_string(id) +
                                       ", whose keys are on their way between two masters: let it "
-                                      "end, or cancel it");
+                                      "end, cancel it, or ask for pause_migrations, which holds it "
+                                      "meanwhile");
   }
   auto promotion = std::make_shared<Promotion>();
   promotion->group = group->id;
   promotion->server = request.server;
   promotion->old_master = group->master();
   promotion->force = request.force;
+  promotion->pause_migrations = request.force || request.pause_migrations;
   promotion->created_by = request.created_by;
   promotion->created_at = now;
   ClusterState next = state;
@@ -166,19 +188,26 @@ StateOutcome create_promotion(const ClusterState& state, const PromotionRequest&
   return next;
 }
 
+StateOutcome begin_pausing(const ClusterState& state, uint64_t id) {
+  return with_promotion(state, id, {PromotionStep::kChecking},
+                        [](Promotion& promotion, ClusterState&) -> std::optional<Refusal> {
+                          promotion.step = PromotionStep::kPausing;
+                          return std::nullopt;
+                        });
+}
+
 StateOutcome lock_promotion(const ClusterState& state, uint64_t id) {
-  return with_promotion(
-      state, id, {PromotionStep::kChecking},
-      [](Promotion& promotion, ClusterTopology& topology) -> std::optional<Refusal> {
-        set_locks(topology, promotion.group, true);
-        promotion.step = PromotionStep::kLocking;
-        return std::nullopt;
-      });
+  return with_promotion(state, id, {PromotionStep::kPausing},
+                        [](Promotion& promotion, ClusterState& next) -> std::optional<Refusal> {
+                          set_locks(next, promotion.group, true);
+                          promotion.step = PromotionStep::kLocking;
+                          return std::nullopt;
+                        });
 }
 
 StateOutcome begin_promoting(const ClusterState& state, uint64_t id) {
   return with_promotion(state, id, {PromotionStep::kLocking},
-                        [](Promotion& promotion, ClusterTopology&) -> std::optional<Refusal> {
+                        [](Promotion& promotion, ClusterState&) -> std::optional<Refusal> {
                           promotion.step = PromotionStep::kPromoting;
                           return std::nullopt;
                         });
@@ -187,11 +216,11 @@ StateOutcome begin_promoting(const ClusterState& state, uint64_t id) {
 StateOutcome switch_master(const ClusterState& state, uint64_t id) {
   return with_promotion(
       state, id, {PromotionStep::kPromoting},
-      [](Promotion& promotion, ClusterTopology& topology) -> std::optional<Refusal> {
-        for (ClusterServer& server : topology.groups.at(promotion.group).servers) {
+      [](Promotion& promotion, ClusterState& next) -> std::optional<Refusal> {
+        for (ClusterServer& server : next.topology.groups.at(promotion.group).servers) {
           server.is_master = server.address == promotion.server;
         }
-        set_locks(topology, promotion.group, false);
+        set_locks(next, promotion.group, false);
         promotion.step = PromotionStep::kRepointing;
         return std::nullopt;
       });
@@ -199,23 +228,22 @@ StateOutcome switch_master(const ClusterState& state, uint64_t id) {
 
 StateOutcome exclude_server(const ClusterState& state, uint64_t id, const Address& server,
                             const std::string& reason) {
-  return with_promotion(
-      state, id, {PromotionStep::kRepointing},
-      [&](Promotion& promotion, ClusterTopology& topology) -> std::optional<Refusal> {
-        auto removed = remove_server(topology, promotion.group, server);
-        if (!removed) return removed.refusal();
-        topology = std::move(*removed);
-        promotion.excluded.push_back({server, reason});
-        return std::nullopt;
-      });
+  return with_promotion(state, id, {PromotionStep::kRepointing},
+                        [&](Promotion& promotion, ClusterState& next) -> std::optional<Refusal> {
+                          auto removed = remove_server(next.topology, promotion.group, server);
+                          if (!removed) return removed.refusal();
+                          next.topology = std::move(*removed);
+                          promotion.excluded.push_back({server, reason});
+                          return std::nullopt;
+                        });
 }
 
 StateOutcome warn_promotion(const ClusterState& state, uint64_t id, const std::string& warning) {
   return with_promotion(
       state, id,
-      {PromotionStep::kChecking, PromotionStep::kLocking, PromotionStep::kPromoting,
-       PromotionStep::kRepointing},
-      [&](Promotion& promotion, ClusterTopology&) -> std::optional<Refusal> {
+      {PromotionStep::kChecking, PromotionStep::kPausing, PromotionStep::kLocking,
+       PromotionStep::kPromoting, PromotionStep::kRepointing},
+      [&](Promotion& promotion, ClusterState&) -> std::optional<Refusal> {
         auto& warnings = promotion.warnings;
         if (warnings.size() < Promotion::kWarningsMax &&
             std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) {
@@ -227,7 +255,7 @@ StateOutcome warn_promotion(const ClusterState& state, uint64_t id, const std::s
 
 StateOutcome complete_promotion(const ClusterState& state, uint64_t id, int64_t now) {
   return with_promotion(state, id, {PromotionStep::kRepointing},
-                        [&](Promotion& promotion, ClusterTopology&) -> std::optional<Refusal> {
+                        [&](Promotion& promotion, ClusterState&) -> std::optional<Refusal> {
                           promotion.step = PromotionStep::kSucceeded;
                           promotion.ended_at = now;
                           return std::nullopt;
@@ -236,15 +264,16 @@ StateOutcome complete_promotion(const ClusterState& state, uint64_t id, int64_t 
 
 StateOutcome fail_promotion(const ClusterState& state, uint64_t id, const std::string& error,
                             int64_t now) {
-  return with_promotion(
-      state, id, {PromotionStep::kChecking, PromotionStep::kLocking, PromotionStep::kPromoting},
-      [&](Promotion& promotion, ClusterTopology& topology) -> std::optional<Refusal> {
-        if (promotion.holds_locks()) set_locks(topology, promotion.group, false);
-        promotion.step = PromotionStep::kFailed;
-        promotion.error = error;
-        promotion.ended_at = now;
-        return std::nullopt;
-      });
+  return with_promotion(state, id,
+                        {PromotionStep::kChecking, PromotionStep::kPausing, PromotionStep::kLocking,
+                         PromotionStep::kPromoting},
+                        [&](Promotion& promotion, ClusterState& next) -> std::optional<Refusal> {
+                          if (promotion.holds_locks()) set_locks(next, promotion.group, false);
+                          promotion.step = PromotionStep::kFailed;
+                          promotion.error = error;
+                          promotion.ended_at = now;
+                          return std::nullopt;
+                        });
 }
 
 }  // namespace pikaproxy

@@ -9,6 +9,7 @@
 #include "dashboard/api/body_reader.h"
 #include "dashboard/api/query_reader.h"
 #include "dashboard/api/time_text.h"
+#include "dashboard/cluster/cluster_api.h"
 #include "dashboard/cluster/cluster_json.h"
 #include "dashboard/cluster/codis_import.h"
 #include "dashboard/cluster/migration_runner.h"
@@ -21,35 +22,6 @@ using Json = nlohmann::json;
 constexpr char kLocalProxy[] = "local";
 constexpr std::chrono::milliseconds kResyncTimeout(1'000);
 constexpr int64_t kExcludedShownMs = 24 * 3'600'000;
-
-ApiProblem problem_for(const Refusal& refusal, uint64_t current_version) {
-  ApiProblem problem;
-  problem.code = refusal.code;
-  problem.detail = refusal.message;
-  switch (refusal.kind) {
-    case Refusal::Kind::kNotFound:
-      problem.status = 404;
-      break;
-    case Refusal::Kind::kConflict:
-      problem.status = 409;
-      break;
-    case Refusal::Kind::kImpossible:
-      problem.status = 422;
-      break;
-    case Refusal::Kind::kStale:
-      problem.status = 412;
-      problem.current_version = current_version;
-      break;
-    case Refusal::Kind::kStore:
-      problem.status = 503;
-      problem.retry_after_seconds = 2;
-      break;
-  }
-  if (!refusal.pointer.empty()) {
-    problem.errors.push_back({refusal.pointer, refusal.code, refusal.message});
-  }
-  return problem;
-}
 
 ApiReply json_reply(Json body) {
   ApiReply reply;
@@ -81,6 +53,7 @@ ApiResult promote(const HealthParts& parts, const ApiRequest& request) {
   wanted.server = read_address(body, "server");
   wanted.expected_master = read_address(body, "expected_master");
   wanted.force = body.choice("mode", {"graceful", "force"}) == "force";
+  wanted.pause_migrations = body.optional_boolean("pause_migrations").value_or(false);
   wanted.created_by = request.caller.name;
   if (auto problem = body.finish()) return *problem;
   if (!group) return not_found("group " + request.path.at("gid"));
@@ -88,11 +61,11 @@ ApiResult promote(const HealthParts& parts, const ApiRequest& request) {
   terms.dry_run = request.dry_run;
   const auto id = parts.promoter.start(wanted, terms);
   const auto state = parts.controller.state();
-  if (!id) return problem_for(id.refusal(), state->topology.version);
+  if (!id) return problem_of(id.refusal(), state->topology.version);
   ApiReply reply;
   if (request.dry_run) {
     const StateOutcome next = create_promotion(*state, wanted, parts.controller.now());
-    if (!next) return problem_for(next.refusal(), state->topology.version);
+    if (!next) return problem_of(next.refusal(), state->topology.version);
     reply.body = promotion_json(*next->promotions.at(state->next_promotion_id), "");
     reply.body["id"] = nullptr;
     return reply;
@@ -138,7 +111,7 @@ ApiResult replicate_server(const HealthParts& parts, const ApiRequest& request) 
     return not_found("server " + request.path.at("addr") + " of group " + request.path.at("gid"));
   }
   const auto done = parts.promoter.replicate(*group, *address, request.dry_run);
-  if (!done) return problem_for(done.refusal(), parts.controller.state()->topology.version);
+  if (!done) return problem_of(done.refusal(), parts.controller.state()->topology.version);
   ApiReply reply;
   reply.object = "groups/" + std::to_string(*group) + "/servers/" + address->to_string();
   reply.body = {{"addr", address->to_string()},
@@ -334,7 +307,7 @@ ApiResult import_codis(const HealthParts& parts, const ApiRequest& request) {
     document.erase(found);
   }
   const auto read = read_codis_dump(document, username, password);
-  if (!read) return problem_for(read.refusal(), parts.controller.state()->topology.version);
+  if (!read) return problem_of(read.refusal(), parts.controller.state()->topology.version);
   Controller::Terms terms;
   terms.expected_version = request.topology_version;
   terms.dry_run = request.dry_run;
@@ -346,7 +319,7 @@ ApiResult import_codis(const HealthParts& parts, const ApiRequest& request) {
         });
       },
       terms);
-  if (!after) return problem_for(after.refusal(), parts.controller.state()->topology.version);
+  if (!after) return problem_of(after.refusal(), parts.controller.state()->topology.version);
   const ClusterTopology& topology = (*after)->topology;
   ApiReply reply;
   reply.headers = {{"ETag", "\"t" + std::to_string(topology.version) + "\""}};

@@ -56,15 +56,23 @@ class Engine : public MoveEngine {
                     std::function<void(std::string)> done) override {
     // Asks find the slot closed in the job; owners_ may keep it until another job takes it.
     if (const auto found = find(job)) {
-      found->remove_slots(slots, std::move(done));
+      found->remove_slots(slots, std::nullopt, std::move(done));
     } else {
       done("There is no job " + std::to_string(job) + ".");
     }
   }
-  void reconcile(uint64_t job, const std::vector<SlotId>& slots,
+  void abandon_slots(uint64_t job, const std::vector<SlotId>& slots, RouteEnd lost,
+                     std::function<void(std::string)> done) override {
+    if (const auto found = find(job)) {
+      found->remove_slots(slots, lost, std::move(done));
+    } else {
+      done("There is no job " + std::to_string(job) + ".");
+    }
+  }
+  void reconcile(uint64_t job, const std::vector<SlotId>& slots, std::optional<RouteEnd> stands,
                  std::function<void(std::string)> done) override {
     if (const auto found = find(job)) {
-      found->reconcile(slots, std::move(done));
+      found->reconcile(slots, stands, std::move(done));
     } else {
       done("There is no job " + std::to_string(job) + ".");
     }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,8 @@ struct ServerAccess {
 
   bool operator==(const ServerAccess&) const = default;
 };
+
+enum class RouteEnd : uint8_t { kSource, kTarget };
 
 struct MoveRoute {
   ServerAccess source;
@@ -89,9 +92,15 @@ class MoveEngine : public KeyMover {
   // not be made sure (then the slots stay as they were).
   virtual void remove_slots(uint64_t job, const std::vector<SlotId>& slots,
                             std::function<void(std::string error)> done) = 0;
-  // After a restart: resolves keys that both servers have, as a failure in mid-move leaves them, so
-  // that each is at one. The slots have been added; background is off. Then `done`, as above.
+  // As remove_slots(), when one of the servers is given up for good: nothing is made sure there,
+  // and at the other no copy is left that is not whole.
+  virtual void abandon_slots(uint64_t job, const std::vector<SlotId>& slots, RouteEnd lost,
+                             std::function<void(std::string error)> done) = 0;
+  // After a restart or the loss of a server: resolves keys that both servers have, as a failure in
+  // mid-move leaves them, so that each is at one: where `stands` says, or else where the mover has
+  // them count. The slots have been added; background is off. Then `done`, as above.
   virtual void reconcile(uint64_t job, const std::vector<SlotId>& slots,
+                         std::optional<RouteEnd> stands,
                          std::function<void(std::string error)> done) = 0;
   // Only when all its slots were removed.
   virtual void close_job(uint64_t job) = 0;

@@ -17,8 +17,10 @@ using End = RouteState::End;
 using State = KeyResult::State;
 
 constexpr size_t kWorkers = 4;
-// The source does nothing else during one batch: some two milliseconds for small keys.
+// Of those that proxies ask for.
 constexpr size_t kBatchKeys = 128;
+// How long the background waits at most, each time, for those.
+constexpr milliseconds kAskedFirst(1);
 constexpr uint64_t kBatchBytes = 2 << 20;
 constexpr milliseconds kPauseFirst(50);
 constexpr milliseconds kPauseLongest(3000);
@@ -139,7 +141,8 @@ void MoveJob::add_slots(const std::vector<SlotId>& slots) {
   background_.notify_all();
 }
 
-void MoveJob::remove_slots(const std::vector<SlotId>& slots, Done done) {
+void MoveJob::remove_slots(const std::vector<SlotId>& slots, std::optional<RouteEnd> lost,
+                           Done done) {
   std::vector<std::shared_ptr<MoveAsk>> refused;
   {
     const std::lock_guard lock(mutex_);
@@ -159,7 +162,7 @@ void MoveJob::remove_slots(const std::vector<SlotId>& slots, Done done) {
       --slots_[move.slot].under_way;
       it = moves_.erase(it);
     }
-    removals_.push_back({slots, std::move(done)});
+    removals_.push_back({slots, lost, std::move(done)});
     release_removals();
     ++changes_;
   }
@@ -168,10 +171,11 @@ void MoveJob::remove_slots(const std::vector<SlotId>& slots, Done done) {
     ask->key_done("TRYAGAIN the slot is changing its group, try again");
 }
 
-void MoveJob::reconcile(const std::vector<SlotId>& slots, Done done) {
+void MoveJob::reconcile(const std::vector<SlotId>& slots, std::optional<RouteEnd> stands,
+                        Done done) {
   {
     const std::lock_guard lock(mutex_);
-    reconciles_.push_back({slots, std::move(done)});
+    reconciles_.push_back({slots, stands, std::move(done)});
   }
   work_.notify_one();
 }
@@ -251,9 +255,11 @@ void MoveJob::run_worker() {
       continue;
     }
     if (!queued_.empty()) work_.notify_one();
+    ++carrying_asked_;
     lock.unlock();
     carry_asked(session, std::move(batch));
     lock.lock();
+    if (--carrying_asked_ == 0 && queued_.empty()) asked_done_.notify_all();
   }
 }
 
@@ -400,8 +406,8 @@ void MoveJob::release_removals() {
 void MoveJob::complete_removal(Session& session, Removal removal) {
   std::string error;
   {
-    const auto gate = state_.enter_alone();
-    error = gate ? resolve_unfinished(session, removal.slots) : gate.error();
+    const auto gate = removal.end ? state_.enter_without(*removal.end) : state_.enter_alone();
+    error = gate ? resolve_unfinished(session, removal) : gate.error();
   }
   {
     const std::lock_guard lock(mutex_);
@@ -421,9 +427,10 @@ void MoveJob::complete_removal(Session& session, Removal removal) {
   removal.done(std::move(error));
 }
 
-std::string MoveJob::resolve_unfinished(Session& session, const std::vector<SlotId>& slots) {
+std::string MoveJob::resolve_unfinished(Session& session, const Removal& removal) {
+  if (removal.end == End::kTarget) return {};  // What it has is lost, whole or not.
   std::array<bool, kSlotCount> ours{};
-  for (const SlotId slot : slots) ours[slot] = true;
+  for (const SlotId slot : removal.slots) ours[slot] = true;
   for (const auto& [key, attempt] : state_.unfinished()) {
     if (!ours[slot_of(key.second)]) continue;
     if (attempt == RouteState::Attempt::kWriting) {
@@ -436,8 +443,8 @@ std::string MoveJob::resolve_unfinished(Session& session, const std::vector<Slot
                state_.route().target.address.to_string() + ": " +
                (deleted.is_error() ? printable(deleted.text) : session.links.error());
       }
-    } else {
-      const std::string error = reconcile_keys(session, key.first, {key.second});
+    } else if (!removal.end) {
+      const std::string error = reconcile_keys(session, key.first, {key.second}, std::nullopt);
       if (!error.empty()) return error;
     }
     state_.set_finished(key.first, key.second);
@@ -446,13 +453,13 @@ std::string MoveJob::resolve_unfinished(Session& session, const std::vector<Slot
 }
 
 void MoveJob::run_reconcile(Session& session, const Removal& task) {
-  std::string error = reconcile_slots(session, task.slots);
+  std::string error = reconcile_slots(session, task);
   task.done(std::move(error));
 }
 
-std::string MoveJob::reconcile_slots(Session& session, const std::vector<SlotId>& slots) {
+std::string MoveJob::reconcile_slots(Session& session, const Removal& task) {
   std::array<bool, kSlotCount> ours{};
-  for (const SlotId slot : slots) ours[slot] = true;
+  for (const SlotId slot : task.slots) ours[slot] = true;
   {
     const auto gate = state_.enter();
     if (!gate) return gate.error();
@@ -482,7 +489,7 @@ std::string MoveJob::reconcile_slots(Session& session, const std::vector<SlotId>
       // Alone: a copy that is just being made is at both, too.
       const auto gate = state_.enter_alone();
       if (!gate) return gate.error();
-      error = reconcile_keys(session, database.db, keys);
+      error = reconcile_keys(session, database.db, keys, task.end);
       if (!error.empty()) return error;
     } while (cursor != "0");
   }
@@ -490,7 +497,8 @@ std::string MoveJob::reconcile_slots(Session& session, const std::vector<SlotId>
 }
 
 std::string MoveJob::reconcile_keys(Session& session, uint32_t db,
-                                    const std::vector<std::string>& keys) {
+                                    const std::vector<std::string>& keys,
+                                    std::optional<RouteEnd> stands) {
   std::vector<std::string> both = keys;
   std::vector<Reply> replies;
   for (const End end : {End::kSource, End::kTarget}) {
@@ -509,7 +517,9 @@ std::string MoveJob::reconcile_keys(Session& session, uint32_t db,
   if (both.empty()) return {};
   // MIGRATE never replaces, and deletes at the source what the target has; a copy counts only once
   // the source's is deleted; codis-server overwrites.
-  const End loser = state_.route().mover == MoverKind::kMigrate ? End::kSource : End::kTarget;
+  const bool target_stands =
+      stands ? *stands == End::kTarget : state_.route().mover == MoverKind::kMigrate;
+  const End loser = target_stands ? End::kSource : End::kTarget;
   ServerLink* const link = session.links.get(loser, db);
   if (!link) return session.links.error();
   for (const std::string& key : both) link->add({"DEL", key});
@@ -559,6 +569,12 @@ bool MoveJob::may_go_on() {
     if (free_at <= MoveBudget::Time::clock::now()) return true;
     background_.wait_until(lock, free_at);
   }
+}
+
+void MoveJob::let_asked_go_first() {
+  std::unique_lock lock(mutex_);
+  asked_done_.wait_for(lock, kAskedFirst,
+                       [this] { return stopping_ || (queued_.empty() && carrying_asked_ == 0); });
 }
 
 void MoveJob::run_background() {
@@ -624,55 +640,35 @@ bool MoveJob::scan_source(Session& session, Pass& pass) {
     return false;
   }
   for (const DatabaseSize& database : *databases) pass.keys_total += database.keys;
-  is_pika_source_ = info->is_pika();
-  for (const DatabaseSize& database : *databases) {
-    if (!scan_database(session, database.db, pass)) return false;
-  }
-  return true;
-}
-
-bool MoveJob::scan_database(Session& session, uint32_t db, Pass& pass) {
-  std::string cursor = "0";
-  std::vector<std::string> keys;
-  std::string error;
-  do {
+  ScanAhead ahead(state_, *databases, [this, is_pika = info->is_pika()](const std::string& key) {
+    return is_wanted(key) && !is_internal_key(key, is_pika);
+  });
+  ScanAhead::Chunk chunk;
+  while (ahead.next(chunk)) {
     if (!may_go_on()) return false;
-    ServerLink* const source = session.links.get(End::kSource, db);
-    if (!source) {
-      set_server_problem(session.links.error());
-      return false;
-    }
-    if (!scan_step(*source, cursor, keys, error, kCommandTimeout)) {
-      if (source->is_broken()) session.links.lose(End::kSource);
-      set_server_problem(error);
-      return false;
-    }
-    pass.keys_scanned += keys.size();
-    std::erase_if(keys, [&](const std::string& key) {
-      return !is_wanted(key) || is_internal_key(key, is_pika_source_);
-    });
-    pass.keys_found += keys.size();
-    for (const std::string& key : keys) ++pass.found[slot_of(key)];
-    {
-      const uint64_t to_scan = pass.keys_total - std::min(pass.keys_total, pass.keys_scanned);
-      const double share = static_cast<double>(pass.keys_found) /
-                           static_cast<double>(std::max<uint64_t>(pass.keys_scanned, 1));
-      const std::lock_guard lock(mutex_);
-      progress_.keys_seen_left = pass.keys_found - std::min(pass.keys_found, pass.keys_moved) +
-                                 static_cast<uint64_t>(share * static_cast<double>(to_scan));
-    }
-    if (!keys.empty() && !move_found(session, db, keys, pass)) return false;
-  } while (cursor != "0");
-  return true;
+    note_found(chunk, pass);
+    if (!chunk.keys.empty() && !move_found(session, chunk, pass)) return false;
+  }
+  if (!ahead.error().empty()) set_server_problem(ahead.error());
+  return ahead.error().empty();
 }
 
-bool MoveJob::move_found(Session& session, uint32_t db, std::vector<std::string>& keys,
-                         Pass& pass) {
-  std::vector<std::optional<uint64_t>> bytes;
-  if (!probe_keys(session.links, db, keys, bytes)) {
-    set_server_problem(session.links.error());
-    return false;
-  }
+void MoveJob::note_found(const ScanAhead::Chunk& chunk, Pass& pass) {
+  pass.keys_scanned += chunk.scanned;
+  pass.keys_found += chunk.keys.size();
+  for (const std::string& key : chunk.keys) ++pass.found[slot_of(key)];
+  const uint64_t to_scan = pass.keys_total - std::min(pass.keys_total, pass.keys_scanned);
+  const double share = static_cast<double>(pass.keys_found) /
+                       static_cast<double>(std::max<uint64_t>(pass.keys_scanned, 1));
+  const std::lock_guard lock(mutex_);
+  progress_.keys_seen_left = pass.keys_found - std::min(pass.keys_found, pass.keys_moved) +
+                             static_cast<uint64_t>(share * static_cast<double>(to_scan));
+}
+
+bool MoveJob::move_found(Session& session, ScanAhead::Chunk& chunk, Pass& pass) {
+  const uint32_t db = chunk.db;
+  std::vector<std::string>& keys = chunk.keys;
+  const std::vector<std::optional<uint64_t>>& bytes = chunk.bytes;
   Batch batch{db, {}, {}};
   uint64_t batch_bytes = 0;
   const auto move_batch = [&] {
@@ -682,11 +678,11 @@ bool MoveJob::move_found(Session& session, uint32_t db, std::vector<std::string>
     batch_bytes = 0;
     return went_on;
   };
-  size_t batch_keys = 0;
-  {
+  const auto batch_keys = [this] {
     const std::lock_guard lock(mutex_);
-    batch_keys = budget_.batch(kBatchKeys);
-  }
+    return budget_.batch(batch_size_.keys());
+  };
+  size_t full = batch_keys();
   for (size_t i = 0; i < keys.size(); ++i) {
     if (!bytes[i]) continue;  // Gone since.
     KeyResult result;
@@ -700,14 +696,16 @@ bool MoveJob::move_found(Session& session, uint32_t db, std::vector<std::string>
     batch.keys.push_back(std::move(keys[i]));
     batch.results.push_back(std::move(result));
     batch_bytes += *bytes[i];
-    const bool is_full = batch.keys.size() >= batch_keys || batch_bytes >= kBatchBytes;
-    if (is_full && !move_batch()) return false;
+    if (batch.keys.size() < full && batch_bytes < kBatchBytes) continue;
+    if (!move_batch()) return false;
+    full = batch_keys();
   }
   return move_batch();
 }
 
 bool MoveJob::move_some(Session& session, Batch& batch, Pass& pass) {
   if (!may_go_on()) return false;
+  let_asked_go_first();
   Batch mine{batch.db, {}, {}};
   {
     const std::lock_guard lock(mutex_);
@@ -726,7 +724,12 @@ bool MoveJob::move_some(Session& session, Batch& batch, Pass& pass) {
     }
   }
   if (mine.keys.empty()) return true;
+  const auto begin = MoveBudget::Time::clock::now();
   carry(session, mine);
+  // Only MIGRATE keeps the source from everything else; a large key says nothing of others.
+  if (state_.route().mover == MoverKind::kMigrate && mine.keys.size() > 1) {
+    batch_size_.note(mine.keys.size(), MoveBudget::Time::clock::now() - begin);
+  }
   uint64_t moved = 0;
   uint64_t bytes = 0;
   for (const KeyResult& result : mine.results) {

@@ -17,15 +17,18 @@
 #include <vector>
 
 #include "common/slot.h"
+#include "dashboard/mover/batch_size.h"
 #include "dashboard/mover/move_ask.h"
 #include "dashboard/mover/move_budget.h"
 #include "dashboard/mover/move_engine.h"
 #include "dashboard/mover/mover.h"
+#include "dashboard/mover/scan_ahead.h"
 
 namespace pikaproxy {
 
 // One job of the engine: its slots, the keys that are on their way, and the threads that carry
-// them: one scans the source, a few move what proxies ask for. Each key is carried by one thread at
+// them: one scans the source, with one that
+// scans ahead of it, a few move what proxies ask for. Each key is carried by one thread at
 // a time; who asks for it meanwhile waits for that one.
 //
 //   ask() ──> queued_ ──> worker ──┐                      ┌──> waiters of the key
@@ -40,8 +43,11 @@ class MoveJob {
   void set_limits(MoveLimits limits);
   void set_background(bool on);
   void add_slots(const std::vector<SlotId>& slots);
-  void remove_slots(const std::vector<SlotId>& slots, std::function<void(std::string)> done);
-  void reconcile(const std::vector<SlotId>& slots, std::function<void(std::string)> done);
+  // `lost`: as MoveEngine::abandon_slots().
+  void remove_slots(const std::vector<SlotId>& slots, std::optional<RouteEnd> lost,
+                    std::function<void(std::string)> done);
+  void reconcile(const std::vector<SlotId>& slots, std::optional<RouteEnd> stands,
+                 std::function<void(std::string)> done);
   MoveProgress progress() const;
   bool has_slots() const;
   // False: the slot is none of ours (any more), nothing was done with `ask`.
@@ -71,6 +77,7 @@ class MoveJob {
   };
   struct Removal {
     std::vector<SlotId> slots;
+    std::optional<RouteEnd> end;  // That is lost; of a reconcile: where keys stand.
     Done done;
   };
   struct Batch {
@@ -92,22 +99,25 @@ class MoveJob {
   // With mutex_ held: hands removals that have nothing to wait for to the workers.
   void release_removals();
   void complete_removal(Session& session, Removal removal);
-  std::string resolve_unfinished(Session& session, const std::vector<SlotId>& slots);
+  std::string resolve_unfinished(Session& session, const Removal& removal);
   void run_reconcile(Session& session, const Removal& task);
-  std::string reconcile_slots(Session& session, const std::vector<SlotId>& slots);
+  std::string reconcile_slots(Session& session, const Removal& task);
   // Leaves each of `keys` that both ends have at the one whose copy stands.
-  std::string reconcile_keys(Session& session, uint32_t db, const std::vector<std::string>& keys);
+  std::string reconcile_keys(Session& session, uint32_t db, const std::vector<std::string>& keys,
+                             std::optional<RouteEnd> stands);
 
   struct Pass;
   // Once through the source. False: it was not completed.
   bool scan_source(Session& session, Pass& pass);
-  bool scan_database(Session& session, uint32_t db, Pass& pass);
+  void note_found(const ScanAhead::Chunk& chunk, Pass& pass);
   bool drain_slots(Session& session, Pass& pass);
-  bool move_found(Session& session, uint32_t db, std::vector<std::string>& keys, Pass& pass);
+  bool move_found(Session& session, ScanAhead::Chunk& chunk, Pass& pass);
   bool move_some(Session& session, Batch& batch, Pass& pass);
   void announce_large(uint32_t db, const std::string& key, uint64_t bytes);
   // Waits for the budget; false: paused, without slots, or stopping.
   bool may_go_on();
+  // Lets keys that clients wait for go first, within bounds.
+  void let_asked_go_first();
   // False: stopping.
   bool wait_for_work();
   void wait_before_next_pass(std::chrono::milliseconds pause);
@@ -137,6 +147,8 @@ class MoveJob {
   std::map<SlotId, SlotState> slots_;
   std::unordered_map<MoveKey, KeyMove, MoveKeyHash> moves_;
   std::deque<MoveKey> queued_;
+  uint32_t carrying_asked_ = 0;         // Workers that move keys that were asked for.
+  std::condition_variable asked_done_;  // The background thread.
   std::vector<Removal> removals_;       // Wait for moves.
   std::deque<Removal> ready_removals_;  // Wait for a worker.
   std::deque<Removal> reconciles_;
@@ -151,7 +163,7 @@ class MoveJob {
   std::string told_problem_;
 
   // Background thread only.
-  bool is_pika_source_ = false;
+  BatchSize batch_size_;
   std::set<MoveKey> announced_;
 
   std::vector<std::thread> threads_;

@@ -95,6 +95,36 @@ Result<std::unique_lock<std::shared_mutex>> RouteState::enter_alone() {
   return alone;
 }
 
+Result<std::unique_lock<std::shared_mutex>> RouteState::enter_without(End lost) {
+  std::unique_lock alone(gate_);
+  const Result<bool> settled = settle_without(lost);
+  if (!settled) return Error{settled.error()};
+  return alone;
+}
+
+Result<bool> RouteState::settle_without(End lost) {
+  const End end = lost == End::kSource ? End::kTarget : End::kSource;
+  auto control = connect(end);
+  if (!control) return Error{control.error()};
+  const Result<bool> earlier = kill_earlier(**control);
+  if (!earlier) return Error{earlier.error()};
+  std::vector<GivenUp> given_up;
+  {
+    const std::lock_guard lock(mutex_);
+    given_up = std::move(given_up_);
+    given_up_.clear();
+  }
+  Result<bool> settled = settle_end(end, given_up, **control);
+  // Always: what the lost source had in the sockets is on its way, whether it was answered or not.
+  if (settled && end == End::kTarget && route_.mover != MoverKind::kCopy) {
+    settled = kill_transfers(**control, server(lost).address.host);
+  }
+  if (settled) return true;
+  const std::lock_guard lock(mutex_);
+  for (GivenUp& one : given_up) given_up_.push_back(std::move(one));
+  return Error{settled.error()};
+}
+
 Result<bool> RouteState::fail(std::string error) {
   const std::lock_guard lock(mutex_);
   error_ = std::move(error);
@@ -232,8 +262,8 @@ Result<bool> RouteState::kill_transfers(ServerLink& target, const std::string& s
     if (killed.is_error() && (target.is_broken() || entry.id != 0)) {
       return Error{refusal(target, killed)};
     }
-    log_info("transfer that may come late ended", "server", target.server().address.to_string(),
-             "client", entry.addr);
+    log_debug("transfer that may come late ended", "server", target.server().address.to_string(),
+              "client", entry.addr);
   }
   return true;
 }

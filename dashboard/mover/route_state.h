@@ -22,7 +22,7 @@ namespace pikaproxy {
 // in docs/slot-migration.md. Any thread.
 class RouteState {
  public:
-  enum class End : uint8_t { kSource, kTarget };
+  using End = RouteEnd;
 
   // `cluster` and `instance` are in the names of our connections (common/connection_name.h):
   // `instance` tells those of this engine from those of earlier ones.
@@ -45,6 +45,9 @@ class RouteState {
   Result<std::shared_lock<std::shared_mutex>> enter();
   // As enter(), but alone: no key is on its way.
   Result<std::unique_lock<std::shared_mutex>> enter_alone();
+  // As enter_alone(), when one end is given up for good: nothing that was given up can come late at
+  // the other.
+  Result<std::unique_lock<std::shared_mutex>> enter_without(End lost);
 
   // How far an attempt that failed had come for a key.
   enum class Attempt : uint8_t {
@@ -70,6 +73,7 @@ class RouteState {
 
   // With gate_ held alone.
   Result<bool> settle();
+  Result<bool> settle_without(End lost);
   Result<bool> settle_end(End end, std::vector<GivenUp>& given_up, ServerLink& control);
   // Whether a connection of that name was made by an earlier process of this cluster.
   bool is_earlier(const std::string& name) const;

@@ -12,7 +12,7 @@ constexpr SettingRow kRows[] = {
      "Keys that a new migration moves in the background per second; 0 = unlimited"},
     {"migration_rate_limit_bytes_per_second", false, 0, 0, kRateMax,
      "Bytes that a new migration moves in the background per second; 0 = unlimited"},
-    {"migration_parallel_slots", false, 128, 1, 1024,
+    {"migration_parallel_slots", false, 512, 1, 1024,
      "Slots that a new migration has in work at a time"},
     {"slot_lock_timeout_ms", false, 1'000, 50, 60'000,
      "How long all proxies have to acknowledge that slots are locked"},

@@ -10,7 +10,8 @@ from resp import RespError
 from servers import PikaProxy, RedisServer
 
 # What depends on more than the words of the request.
-NAMES = {"forward", "any-group", "split", "fan-out", "one-by-one", "transaction", "blocking", "local", "refused"}
+NAMES = {"forward", "any-group", "split", "fan-out", "one-by-one", "transaction", "blocking", "subscription", "local",
+         "refused"}
 REQUESTS = """
     GET a|SET b 1|MGET a b c d e f|MSET a 1 b 2 c 3|DEL a b c d|EXISTS a|TOUCH a b|UNLINK a {a}2|DBSIZE|KEYS *|RANDOMKEY
     SCAN 0|SCAN x|SCRIPT EXISTS abc|SCRIPT LOAD return|SCRIPT FLUSH|EVAL return{} 0|EVAL return{} 1 a|EVAL return{} 2 a b
@@ -18,7 +19,7 @@ REQUESTS = """
     XREAD STREAMS a 0|XREAD STREAMS a b 0 0|XREAD COUNT STREAMS|ZUNION 0 a|LMPOP 1 a LEFT|BITOP NOT {a}d {a}s|FLUSHALL
     FUNCTION LIST|COMMAND DOCS get|OBJECT ENCODING a|OBJECT NOSUCH a|MEMORY USAGE a|SHUTDOWN|MIGRATE|SUBSTR|CLIENT ID
     CLIENT NOSUCH|CLIENT|PROXY|PROXY EXPLAIN|PROXY EXPLAIN GET a|PING|ECHO|NOSUCH a b c|GETDEL|DISCARD|EXEC|UNWATCH
-    BLPOP a 0.01|BLPOP a b 0.01|CONFIG GET x|INFO|TIME|ACL WHOAMI|SWAPDB 0 1|WATCH a b
+    PUBLISH a m|PUBLISH a|SPUBLISH b m|BLPOP a 0.01|BLPOP a b 0.01|CONFIG GET x|INFO|TIME|ACL WHOAMI|SWAPDB 0 1|WATCH a b
     """
 
 

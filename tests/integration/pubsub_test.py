@@ -2,6 +2,7 @@
 """Publish and subscribe through the proxy as with one Redis: replies and messages byte by byte, several workers,
 servers that die or hang, slots that move, clients that do not read."""
 
+import json
 import os
 import random
 import select
@@ -9,11 +10,13 @@ import signal
 import socket
 import sys
 import threading
-import time
+
+import redis
 
 from admin_api import AdminApi
 from checks import keys_of_group, read_raw, run_tests, slot_of
-from resp import Resp, RespError, encode
+from fake_server import FakeServer
+from resp import Push, Resp, RespError, encode
 from servers import PikaProxy, RedisServer, wait_until
 
 QUICK = {"backend.request_timeout": "600ms", "backend.connect_timeout": "600ms", "backend.reconnect_max": "50ms"}
@@ -178,10 +181,15 @@ def test_shared(t):
             lines = other.call("CLIENT", "LIST").decode().splitlines()
             t.equal(sum(" flags=P " in line and " sub=1 " in line for line in lines), 20, "CLIENT LIST")
             t.equal(sum(" psub=1 " in line for line in lines), 1, "CLIENT LIST's patterns")
+            t.equal(other.call("CLIENT", "LIST", "TYPE", "pubsub").count(b"\n"), 20, "CLIENT LIST TYPE pubsub")
+            t.check(b" sub=0 " in other.call("CLIENT", "LIST", "TYPE", "normal"), "CLIENT LIST TYPE normal")
+            info = other.call("INFO", "stats").decode()
+            t.check("pubsub_channels:1\r\npubsub_patterns:1\r\npubsubshard_channels:0\r\n" in info, "INFO", info)
             for client in clients[1:]:
                 client.close()
             t.check(nothing_came(clients[0]), "nothing came twice")
             clients[0].close()
+            t.equal(other.call("CLIENT", "LIST", "TYPE", "pubsub"), b"", "nobody subscribes")
             wait_until(lambda: cluster.servers[1].client().call("PUBSUB", "NUMSUB", channel)[1] == 1 and
                        cluster.servers[1].client().call("PUBSUB", "NUMPAT") == 0, 20, "the subscriptions' end")
             t.equal(other.call("PUBSUB", "CHANNELS"), [], "no channel is left")
@@ -207,6 +215,54 @@ def test_everywhere(t):
         t.equal(other.call("PUBLISH", "__keyevent@0__:set", "by hand"), 1, "published by hand")
         t.equal(client.read(), message("__keyevent@0__:set", "by hand"), "comes once")
         t.check(nothing_came(client), "nothing else")
+
+
+def test_resp3(t):
+    """With RESP3 everything is a push, anything may be asked meanwhile, and no push breaks a large reply."""
+    with Cluster(t) as cluster, cluster.client(timeout=30) as client, cluster.client() as other:
+        hello = client.call("HELLO", 3)
+        if isinstance(hello, RespError):
+            t.equal(hello.code, "NOPROTO", "a proxy without RESP3 says so")
+            return
+        with cluster.plain.client() as plain:
+            plain.call("HELLO", 3)
+            for words in (["SUBSCRIBE", "a", "b"], ["PSUBSCRIBE", "x*"], ["SSUBSCRIBE", "s"], ["PING"], ["PING", "x"],
+                          ["GET", "k"], ["UNSUBSCRIBE", "a"], ["UNSUBSCRIBE"], ["UNSUBSCRIBE"], ["PUNSUBSCRIBE"],
+                          ["SUNSUBSCRIBE"], ["SUBSCRIBE", "c"]):
+                for _ in words[1:] if "SUBSCRIBE" in words[0] and len(words) > 1 else [0]:
+                    replies = []
+                    for each in (client, plain):
+                        if words:
+                            each.send(*words)
+                        replies.append(each.read())
+                    words = []
+                    t.equal(replies[0], replies[1], "a reply")
+                    t.equal(isinstance(replies[0], Push), isinstance(replies[1], Push), "a push or not")
+        client.send("PUBLISH", "c", "to myself")
+        got = [client.read(), client.read()]
+        t.check(1 in got and Push(message("c", "to myself")) in got, "a message to oneself and its number", got)
+        client.send("BLPOP", "list", "0")
+        wait_until(lambda: b"flags=b" in b"".join(server.client().call("CLIENT", "LIST") for server in cluster.servers),
+                   20, "a wait")
+        other.call("PUBLISH", "c", "while waiting")
+        t.equal(client.read(), Push(message("c", "while waiting")), "a message while waiting")
+        other.call("RPUSH", "list", "v")
+        t.equal(client.read(), [b"list", b"v"], "the end of the wait")
+        value = os.urandom(20_000_000)
+        other.call("SET", "large", value)
+        client.send("GET", "large")
+        client.send("GET", "large")
+        for number in range(200):
+            other.call("PUBLISH", "c", number)
+        other.call("PUBLISH", "c", "x" * 100_000)
+        pushes, replies = [], []
+        while len(pushes) < 201 or len(replies) < 2:
+            got = client.read()
+            (pushes if isinstance(got, Push) else replies).append(got)
+        t.check(replies == [value, value], "large replies are whole")
+        t.equal([words[2] for words in pushes[:200]], [b"%d" % number for number in range(200)], "pushes in order")
+        t.equal(client.call("RESET"), "RESET", "RESET")
+        t.equal(other.call("PUBLISH", "c", "m"), 0, "ends it")
 
 
 def receivers_at(server, channel):
@@ -300,6 +356,7 @@ def test_slow_subscriber(t):
 def test_many(t):
     """1,000 channels of one client, 200 clients of one channel, and hostile names."""
     with Cluster(t) as cluster, cluster.client(timeout=30) as client, cluster.client(timeout=30) as other:
+        at_rest = cluster.proxy.metric("pikaproxy_queued_bytes")
         names = ["many%d" % number for number in range(1000)]
         client.send("SUBSCRIBE", *names)
         t.equal([client.read() for _ in names],
@@ -325,10 +382,154 @@ def test_many(t):
         t.check(client.read() == message(huge, huge), "its message")
         subscribed(client, "*" * 200 + "x", verb="PSUBSCRIBE")
         t.equal(other.call("PUBLISH", "*" * 5000, "m"), 0, "a costly pattern")
+        other.call("CONFIG", "SET", "proxy.client_subscriptions_max", "3")
+        with cluster.client() as bounded:
+            t.error(bounded.call("SUBSCRIBE", "a", "b", "c", "d"), "ERR too many subscriptions", "four at once")
+            t.equal(bounded.call("PSUBSCRIBE", "a"), [b"psubscribe", b"a", 1], "nothing of it holds")
+            subscribed(bounded, "a", "b")
+            t.error(bounded.call("SSUBSCRIBE", "c"), "ERR too many subscriptions", "a fourth one")
+            bounded.call("UNSUBSCRIBE", "b")
+            t.equal(bounded.call("SSUBSCRIBE", "c"), [b"ssubscribe", b"c", 1], "in the place of another")
+        other.call("CONFIG", "SET", "proxy.client_subscriptions_max", "2000")
         client.send("SUBSCRIBE", *["gone%d" % number for number in range(1000)])
         client.close()
         wait_until(lambda: other.call("PUBSUB", "CHANNELS") == [] and all(
             server.client().call("PUBSUB", "CHANNELS") == [] for server in cluster.servers), 20, "nothing to be left")
+        wait_until(lambda: cluster.proxy.metric("pikaproxy_queued_bytes") <= at_rest, 20, "no memory to be left")
+
+
+def test_like_redis(t):
+    """Random requests and messages: three clients get from the proxy what they would from a redis-server."""
+    rng = t.rng()
+    names = [b"a", b"ab", b"abc", b"b", b"{a}x", b"*", b"\r\n"]
+    patterns = [b"a*", b"*b", b"?", b"[a-b]c", b"{a}*", b"\\*", b"\r*"]
+    with Cluster(t) as cluster:
+        ours = [cluster.client() for _ in range(3)]
+        theirs = [cluster.plain.client() for _ in range(3)]
+        publishers = cluster.client(), cluster.plain.client()
+        for step in range(600):
+            who = rng.randrange(3)
+            pair = ours[who], theirs[who]
+            verb = rng.choice(("SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE",
+                               "PUBLISH", "PUBLISH", "SPUBLISH", "ALL", "RESET"))
+            if verb in ("PUBLISH", "SPUBLISH"):
+                words = [verb, rng.choice(names), b"message %d" % step]
+                receivers = [publisher.call(*words) for publisher in publishers]
+                t.equal(receivers[0], receivers[1], "receivers of %r" % words)
+                for mine, other in zip(ours, theirs):
+                    expected = read_until_pong(other)
+                    t.equal(sorted(mine.read() for _ in expected), sorted(expected), "messages of %r" % words)
+                continue
+            if verb == "ALL":
+                words = [rng.choice(("UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"))]
+            elif verb == "RESET":
+                words = [verb] if rng.random() < 0.2 else ["NOSUCH"]
+            else:
+                words = [verb] + rng.choices(patterns if verb[0] == "P" else names[:1] if verb[0] == "S" and
+                                             verb[1] in "SU" and verb != "SUBSCRIBE" else names, k=rng.randint(1, 3))
+            replies = []
+            for client in pair:
+                client.send(*words)
+                replies.append(read_until_pong(client))
+            if verb == "ALL":  # In any order.
+                for reply in replies:
+                    reply.sort(key=lambda words: words[1] or b"")
+                    reply[:] = [words[:2] for words in reply]
+            if not t.equal(replies[0], replies[1], "step %d: %r" % (step, words)):
+                break
+
+
+def read_until_pong(client):
+    """What there is to read before the answer to a PING."""
+    client.send("PING", "the end")
+    got = []
+    while not got or got[-1] not in ([b"pong", b"the end"], b"the end"):
+        got.append(client.read())
+    return got[:-1]
+
+
+def test_libraries(t):
+    """redis-py's own idea of a subscriber, also when its server dies."""
+    with Cluster(t, QUICK) as cluster:
+        connection = redis.Redis(port=cluster.proxy.port)
+        subscriber = connection.pubsub(ignore_subscribe_messages=True)
+        seen = []
+        names = [cluster.channel(group) for group in range(3)]
+        subscriber.subscribe(**{name: lambda message: seen.append(message["data"]) for name in names})
+        subscriber.psubscribe(**{"c*": lambda message: seen.append(message["pattern"])})
+        thread = subscriber.run_in_thread(sleep_time=0.01, daemon=True)
+        wait_until(lambda: connection.pubsub_numpat() == 1, 20, "the pattern")
+        for name in names:
+            t.equal(connection.publish(name, "m"), 2, "receivers")
+        wait_until(lambda: sorted(seen) == sorted([b"m", b"c*"] * 3), 20, "all messages: %r" % seen)
+        t.equal(connection.pubsub_numsub(*names), [(as_bytes(name), 1) for name in names], "pubsub_numsub()")
+        t.equal(sorted(connection.pubsub_channels()), sorted(map(as_bytes, names)), "pubsub_channels()")
+        thread.stop()
+        thread.join(20)
+        subscriber.close()
+        wait_until(lambda: connection.pubsub_channels() == [], 20, "its end")
+        connection.close()
+
+
+def test_strange_servers(t):
+    """What servers may say instead of a confirmation, and messages in pieces."""
+    server = FakeServer()
+    confirmation = b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
+    text = os.urandom(300)
+    pieces = b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$300\r\n" + text + b"\r\n"
+
+    def behave(answer):
+        def answered(connection, args):
+            if args[0].lower() != b"subscribe":
+                return server.healthy(args)
+            answer(connection)
+        server.behave = answered
+
+    with PikaProxy(t.pikaproxy, [server], {"proxy.workers": 1, **QUICK}) as proxy:
+        behave(lambda connection: connection.send(b"-NOPERM not for this user\r\n"))
+        with proxy.client() as client:
+            t.error(client.call("SUBSCRIBE", "c"), "NOPERM not for this user", "refused")
+            t.error(client.call("SUBSCRIBE", "c"), "NOPERM not for this user", "again")
+            for answer in (b"+OK\r\n", b":1\r\n", b"$-1\r\n", b"*0\r\n", b"*3\r\n:1\r\n:1\r\n:1\r\n", b"garbage\r\n",
+                           confirmation.replace(b"subscribe", b"something"), b"*-1\r\n", b"*1\r\n*1\r\n*0\r\n"):
+                behave(lambda connection: connection.send(answer))
+                t.error(client.call("SUBSCRIBE", "c"), "ERR server .* is not reachable", "%r" % answer)
+            behave(lambda connection: connection.close())
+            t.error(client.call("SUBSCRIBE", "c"), "ERR server .* is not reachable", "closed")
+            behave(lambda connection: None)
+            t.error(client.call("SUBSCRIBE", "c"), "ERR server .* is not reachable", "no answer")
+
+            def in_pieces(connection):
+                connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.send(pieces)  # Not asked for yet.
+                connection.send(pieces.replace(b"c\r\n", b"d\r\n"))
+                for byte in confirmation + pieces:
+                    connection.send(bytes([byte]))
+                connection.send(pieces + pieces[:100])
+                connection.send(pieces[100:])
+
+            behave(in_pieces)
+            wait_until(lambda: client.call("SUBSCRIBE", "c") == [b"subscribe", b"c", 1], 20, "the server to be back")
+            t.check([client.read() for _ in range(3)] == [message("c", text)] * 3, "messages in pieces")
+        t.equal(proxy.metric("pikaproxy_messages_received_total"), 5, "messages, wanted or not")
+        t.equal(proxy.metric("pikaproxy_messages_delivered_total"), 3, "those that somebody wanted")
+    server.stop()
+
+
+def test_reload(t):
+    """Slots that the configuration file gives to another group take their subscriptions along."""
+    with Cluster(t, servers=2) as cluster, cluster.client() as client, cluster.client() as other:
+        channel = cluster.channel(0)
+        subscribed(client, channel)
+        first, second = cluster.servers
+        cluster.proxy.groups[:] = [{"name": "g0", "server": first.address, "slots": "512-1023"},
+                                   {"name": "g1", "server": second.address, "slots": "0-511"}]
+        cluster.proxy.reload()
+        wait_until(lambda: receivers_at(second, channel) == 1 and receivers_at(first, channel) == 0, 20,
+                   "the subscription to have moved")
+        wait_until(lambda: other.call("PUBLISH", channel, "m") == 1, 20, "publishers to have moved")
+        t.equal(client.read(), message(channel, "m"), "the message")
+        t.check(nothing_came(client), "once")
 
 
 def test_churn(t):
@@ -406,24 +607,26 @@ def test_slots_move(t):
     moves = 6
     with Moving(t) as cluster:
         channels = ["m%d" % number for number in range(8)]
+        sharded = channels[6:]
         ended = threading.Event()
         published = {channel: 0 for channel in channels}
         got = [{channel: [] for channel in channels} for _ in range(4)]
-        by_pattern = {channel: [] for channel in channels}
+        by_pattern = {channel: [] for channel in channels[:6]}
         wrong = []
 
         def publish(mine):
             with cluster.proxy.client(timeout=30) as client:
                 while not ended.is_set():
                     for channel in mine:
-                        reply = client.call("PUBLISH", channel, published[channel])
-                        if reply != 5:
+                        is_sharded = channel in sharded
+                        reply = client.call("SPUBLISH" if is_sharded else "PUBLISH", channel, published[channel])
+                        if reply != (4 if is_sharded else 5):
                             wrong.append((channel, published[channel], reply))
                         published[channel] += 1
 
         def listen(client, lists):
             ends = 0
-            while ends < len(channels):
+            while ends < len(lists):
                 words = client.read()
                 if words[-1] == b"end":
                     ends += 1
@@ -432,7 +635,9 @@ def test_slots_move(t):
 
         clients = [cluster.proxy.client(timeout=60) for _ in range(5)]
         for client in clients[:4]:
-            subscribed(client, *channels)
+            subscribed(client, *channels[:6])
+            for channel in sharded:
+                subscribed(client, channel, verb="SSUBSCRIBE")
         subscribed(clients[4], "m*", verb="PSUBSCRIBE")
         listeners = [threading.Thread(target=listen, args=pair) for pair in zip(clients, got + [by_pattern])]
         publishers = [threading.Thread(target=publish, args=(channels[number::2],)) for number in range(2)]
@@ -445,23 +650,61 @@ def test_slots_move(t):
             thread.join(60)
         with cluster.proxy.client() as client:
             for channel in channels:
-                t.equal(client.call("PUBLISH", channel, "end"), 5, "all are there still")
+                client.call("SPUBLISH" if channel in sharded else "PUBLISH", channel, "end")
         for thread in listeners:
             thread.join(60)
         for name, lists in [("client %d" % number, each) for number, each in enumerate(got)] + [("pattern", by_pattern)]:
-            for channel in channels:
+            for channel in lists:
                 expected = list(range(published[channel]))
                 mine = lists[channel]
                 t.check(len(set(mine)) == len(mine), "no duplicate: %s, %s" % (name, channel))
                 t.check(mine == expected, "no loss: %s, %s" % (name, channel),
                         "%d of %d" % (len(mine), len(expected)), sorted(set(expected) - set(mine))[:20])
-        t.equal(wrong[:5], [], "PUBLISH always says 5")
+        t.equal(wrong[:5], [], "PUBLISH always tells the number of clients")
         t.note("%d messages during %d moves of all slots" % (sum(published.values()), moves))
-        wait_until(lambda: all(server.client().call("PUBSUB", "CHANNELS") == []
+        wait_until(lambda: all(server.client().call("PUBSUB", "CHANNELS") +
+                               server.client().call("PUBSUB", "SHARDCHANNELS") == []
                                for number, server in enumerate(cluster.servers) if number != cluster.at), 20,
                    "nothing to be subscribed to where no slot is")
         for client in clients:
             client.close()
+
+
+def test_promotion(t):
+    """When a replica becomes the master under constant publishing nothing comes twice, and soon everything again."""
+    with Moving(t) as cluster, RedisServer() as replica:
+        master = cluster.servers[0]
+        cluster.api.post("/groups/%s/servers" % cluster.groups[0], {"addr": replica.address}, versioned=True)
+        wait_until(lambda: '"lag_bytes": 0' in json.dumps(cluster.api.get("/groups/%s" % cluster.groups[0])), 60,
+                   "the replica to be in step")
+        ended = threading.Event()
+        got = []
+        published = []
+
+        def publish():
+            with cluster.proxy.client(timeout=30) as client:
+                while not ended.is_set():
+                    client.call("PUBLISH", "c", len(published))
+                    published.append(len(published))
+
+        with cluster.proxy.client(timeout=30) as client, cluster.proxy.client() as other:
+            subscribed(client, "c")
+            publisher = threading.Thread(target=publish)
+            publisher.start()
+            begun = cluster.api.post("/groups/%s/promote" % cluster.groups[0],
+                                     {"server": replica.address, "mode": "graceful", "expected_master": master.address})
+            wait_until(lambda: cluster.api.get("/groups/%s/promotions/%s" % (cluster.groups[0], begun["id"]))["state"]
+                       == "succeeded", 60, "the promotion")
+            wait_until(lambda: receivers_at(replica, "c") == 1, 20, "the subscription at the new master")
+            ended.set()
+            publisher.join(60)
+            t.equal(other.call("PUBLISH", "c", "end"), 1, "it is subscribed to")
+            words = client.read()
+            while words != message("c", "end"):
+                got.append(int(words[2]))
+                words = client.read()
+            t.check(got == sorted(set(got)), "nothing came twice, all in order")
+            t.note("%d of %d messages lost" % (len(published) - len(got), len(published)))
 
 
 TESTS = [value for name, value in list(globals().items()) if name.startswith("test_")]

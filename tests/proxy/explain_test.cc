@@ -97,6 +97,8 @@ TEST_SUITE("proxy/explain") {
     const Cluster cluster;
     CHECK(cluster.explain("DBSIZE").kind == "fan-out");
     CHECK(cluster.explain("SUBSCRIBE a b").kind == "subscription");
+    CHECK(cluster.explain("SSUBSCRIBE {a}1 {b}1").error.starts_with("CROSSSLOT "));
+    CHECK(cluster.explain("SSUBSCRIBE {a}1 {a}2").parts.size() == 1);
     CHECK(cluster.explain("PSUBSCRIBE a*").parts.size() == 3);
     CHECK(cluster.explain("PUBLISH a b").parts.size() == 1);
     CHECK(groups_of(cluster.explain("DBSIZE")) == std::vector<GroupIndex>{0, 1, 2});

@@ -31,9 +31,9 @@ ACTIONS = {
     "kEval": "all keys in one slot; sent again where the server lost the script",
     "kTransaction": "keys of one slot, sent as one block at EXEC",
     "kBlock": "all keys in one slot; waits on a connection of the client's own",
-    "kWait": "the groups that this client has written to; the lowest of their numbers",
     "kSubscribe": "the groups of its channels; a pattern: all groups. One subscription for all clients of a worker",
     "kPublish": "the group of the channel's slot; clients are counted, not connections",
+    "kWait": "the groups that this client has written to; the lowest of their numbers",
     "kLocal": "the proxy",
 }
 

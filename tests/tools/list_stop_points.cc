@@ -1,4 +1,4 @@
-// Prints the names that PIKAPROXY_STOP_AT takes, one on each line.
+// Prints the names that PIKAPROXY_STOP_AT takes and migrations come to, one on each line.
 
 #include <cstdio>
 

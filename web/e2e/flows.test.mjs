@@ -358,7 +358,35 @@ describe('the dashboard', () => {
     assert.deepEqual(setup.complaintsBut(), []);
   });
 
+  it('promotes a replica while slots are on their way to its group', async () => {
+    const replica = await setup.redis('--repl-diskless-sync-delay', '0');
+    const { servers } = (await setup.call(page, 'GET', '/groups/3')).body;
+    await show('groups');
+    const card = page.locator('.group-card').filter({ hasText: servers[0].addr });
+    await card.getByRole('button', { name: 'Add server…' }).click();
+    await page.locator('dialog').getByLabel('Address').fill(`127.0.0.1:${replica}`);
+    await page.locator('dialog').getByRole('button', { name: 'Add', exact: true }).click();
+    await page.locator('dialog').waitFor({ state: 'detached' });
+    await until('the replica to follow', async () =>
+      (await setup.call(page, 'GET', '/groups/3')).body.servers.some(({ role, link_up }) => role === 'replica' && link_up));
+    const from = (await setup.call(page, 'GET', '/slots')).body.slots.filter(({ group, state }) => group === 2 && state === 'normal');
+    const begun = await setup.call(page, 'POST', '/migrations',
+      { slots: from.slice(0, 64).map(({ slot }) => slot), target_group: 3, rate_limit_keys_per_second: 20 });
+    assert.equal(begun.status, 202);
+    await until('slots to move', async () => (await newest()).steps.migrating > 0);
+    await card.getByRole('button', { name: 'Promote…' }).click();
+    await setup.shot(page, 'promote');
+    await page.locator('dialog').getByRole('button', { name: 'Promote', exact: true }).click();
+    await page.locator('.toast', { hasText: `127.0.0.1:${replica} is the master.` }).waitFor({ timeout: 30_000 });
+    await card.locator('tr', { hasText: `127.0.0.1:${replica}` }).getByText('master', { exact: true }).waitFor();
+    await setup.shot(page, 'promoted');
+    await until('the migration to go on', async () => (await newest()).steps.migrating > 0);
+    assert.deepEqual(traffic.errors, []);
+    assert.deepEqual(setup.complaintsBut(), []);
+  });
+
   it('says how old it is when the program is gone, and recovers when that is back', async () => {
+    const running = await newest();
     await show('slots');
     await page.locator('.pill.good', { hasText: 'Live' }).waitFor();
     traffic.stop = true;
@@ -376,6 +404,13 @@ describe('the dashboard', () => {
     });
     const { body } = await setup.call(page, 'GET', '/cluster');
     assert.ok(body.topology_version >= version);
+    // The migration that was at work goes on, and the page says so.
+    await show('migrations');
+    await page.getByText('At work').waitFor();
+    await page.locator('.pill.work', { hasText: 'running' }).first().waitFor();
+    await setup.call(page, 'PATCH', `/migrations/${running.id}`, { rate_limit_keys_per_second: null });
+    await until('its end', async () => (await newest()).state === 'succeeded', 60_000);
+    await page.locator('.pill.good', { hasText: 'done' }).first().waitFor();
     setup.complaintsBut();
   });
 

@@ -162,7 +162,7 @@ export const calls = {
     call('DELETE', at('groups', id, 'servers', addr), undefined, version),
   replicate: (id: number, addr: string, version: number) =>
     call('POST', at('groups', id, 'servers', addr, 'replicate'), undefined, version),
-  promote: (id: number, body: { server: string; mode: 'graceful' | 'force'; expected_master: string }, version: number) =>
+  promote: (id: number, body: { server: string; mode: 'graceful' | 'force'; expected_master: string; pause_migrations: boolean }, version: number) =>
     call('POST', at('groups', id, 'promote'), body, version),
   assign: (ranges: { from: number; to: number; group_id: number }[], version: number) =>
     call('PUT', at('slots', 'assignment'), { ranges }, version),

@@ -3,6 +3,7 @@
 import { batch, computed, signal } from '@preact/signals';
 
 import { api, ApiError, calls, login as apiLogin, run, whenSessionEnds } from './api';
+import { t } from './i18n';
 import { figuresOf, keepSame, mergeMigration, mergeSlots, mergeStats } from './lib/events';
 import { pushSample, type History } from './lib/history';
 import { connectLive, type Live } from './lib/live';
@@ -201,9 +202,13 @@ function hear(message: StreamMessage): void {
         else reload('migrations');
         break;
       }
-      case 'topology':
+      case 'topology': {
+        const { state, server, error } = (data.promotion ?? {}) as Partial<Record<string, string>>;
+        if (server && state === 'succeeded') toast(t().groups.promotedTo(server));
+        if (server && state === 'failed') toast(`${t().groups.notPromoted(server)} ${error}`, 'bad');
         reload('cluster', 'groups', 'slots', 'proxies');
         break;
+      }
       case 'health':
         reload('health', 'groups', 'proxies');
         break;

@@ -238,15 +238,21 @@ class FakeWorld : public ProxyControl {
         world_.post([done] { done(""); });
       });
     }
-    void reconcile(uint64_t job, const std::vector<SlotId>& slots,
+    void abandon_slots(uint64_t job, const std::vector<SlotId>& slots, RouteEnd,
+                       std::function<void(std::string)> done) override {
+      remove_slots(job, slots, std::move(done));
+    }
+    void reconcile(uint64_t job, const std::vector<SlotId>& slots, std::optional<RouteEnd> stands,
                    std::function<void(std::string)> done) override {
       with([&] {
         ++world_.reconciled_;
         const Job& each = world_.jobs_.at(job);
         if (each.background) world_.violations_.push_back("reconcile with the background on");
         for (const SlotId slot : slots) {
-          for (const int key : world_.keys_[each.source][slot]) {
-            world_.keys_[each.target][slot].erase(key);
+          const bool target_stands = stands == RouteEnd::kTarget;
+          auto& loser = world_.keys_[target_stands ? each.source : each.target][slot];
+          for (const int key : world_.keys_[target_stands ? each.target : each.source][slot]) {
+            loser.erase(key);
           }
         }
         world_.post([done] { done(""); });

@@ -175,7 +175,8 @@ struct Cluster {
     promoter = std::make_unique<Promoter>(*controller, options, nullptr);
   }
   PromotionRequest request(const RedisProcess& server, bool force) {
-    return {1, address(server), controller->state()->topology.group(1)->master(), force, "ann"};
+    return {1,     address(server), controller->state()->topology.group(1)->master(),
+            force, "ann",           false};
   }
   Promotion promote(const RedisProcess& server, bool force = false) {
     const auto id = promoter->start(request(server, force), {});
@@ -199,7 +200,8 @@ struct Cluster {
     ClusterState before = load_cluster(*database);
     ClusterState state =
         *create_promotion(before, {1, address(server), address(a), false, "ann"}, 1000);
-    if (step != PromotionStep::kChecking) state = *lock_promotion(state, 1);
+    if (step > PromotionStep::kChecking) state = *begin_pausing(state, 1);
+    if (step > PromotionStep::kPausing) state = *lock_promotion(state, 1);
     if (step == PromotionStep::kPromoting) state = *begin_promoting(state, 1);
     CHECK(find_contradiction(state) == "");
     save_cluster(*database, before, state);

@@ -109,7 +109,8 @@ struct MovingJob {
   std::string reconcile(const std::vector<SlotId>& slots) {
     auto promise = std::make_shared<std::promise<std::string>>();
     auto future = promise->get_future();
-    engine->reconcile(1, slots, [promise](std::string error) { promise->set_value(error); });
+    engine->reconcile(1, slots, std::nullopt,
+                      [promise](std::string error) { promise->set_value(error); });
     return future.get();
   }
 

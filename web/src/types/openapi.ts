@@ -256,6 +256,18 @@ export type Group = {
   slots_arriving: number;
   ranges: Range[];
   servers: Server[];
+  // The one that is under way.
+  promotion?: {
+    id: number;
+    server: string;
+    mode: "graceful" | "force";
+    step: "checking" | "pausing" | "locking" | "promoting" | "repointing";
+  } | {
+    id: number;
+    server: string;
+    mode: "graceful" | "force";
+    step: "checking" | "pausing" | "locking" | "promoting" | "repointing";
+  };
 };
 
 export type GroupReply = Group;
@@ -474,7 +486,7 @@ export type MigrationSlotList = {
     slot: SlotId;
     from: GroupId;
     to: GroupId;
-    step: "pending" | "preparing" | "migrating" | "finishing" | "done" | "cancelling" | "returning" | "dropped";
+    step: "pending" | "preparing" | "migrating" | "finishing" | "done" | "cancelling" | "returning" | "dropped" | "held" | "target_stands" | "source_stands";
     direction: "forward" | "back";
   })[];
 };
@@ -495,8 +507,9 @@ export type Promotion = {
   server: string;
   old_master: string;
   mode: "graceful" | "force";
+  pause_migrations: boolean;
   state: "running" | "succeeded" | "failed";
-  step: "checking" | "locking" | "promoting" | "repointing" | "succeeded" | "failed";
+  step: "checking" | "pausing" | "locking" | "promoting" | "repointing" | "succeeded" | "failed";
   progress: Record<string, unknown>;
   problem: string | null;
   error: string | null;

@@ -105,6 +105,9 @@ function GroupCard({ group, onOpen }: { group: Group; onOpen: (open: Open) => vo
         {' '}· {texts.groups.weight} {group.weight}
         {master?.movers && master.movers.length > 0 && <> · {texts.groups.movers}: {master.movers.join(', ')}</>}
       </p>
+      {group.promotion && (
+        <p role="status"><Pill kind="work">{texts.groups.steps[group.promotion.step]}</Pill> {texts.groups.promotes(group.promotion.server)}</p>
+      )}
       <Table caption={`${group.name}: ${texts.groups.servers}`} head={
         <><th>{texts.groups.address}</th><th>{texts.common.role}</th><th>{texts.common.state}</th><th>{texts.groups.engine}</th>
           <th class="num">{texts.groups.lag}</th><th>{texts.groups.memory}</th><th class="num">{texts.groups.keys}</th><th class="num">{texts.groups.ops}</th><th><span class="sr">{texts.common.actions}</span></th></>
@@ -240,7 +243,7 @@ function PromoteDialog({ group, server, onClose }: { group: Group; server: Serve
   return (
     <ActionDialog title={texts.promoteTitle(server.addr)} submit={texts.promote.replace('…', '')} done={texts.promoted}
       danger={mode === 'force'} strict={mode === 'force'} key={mode} basis={groupBasis(group.id)}
-      call={calls.promote(group.id, { server: server.addr, mode, expected_master: master }, version.value)}
+      call={calls.promote(group.id, { server: server.addr, mode, expected_master: master, pause_migrations: true }, version.value)}
       onClose={onClose} onDone={onClose}>
       <p class="muted">{texts.expected(master)}</p>
       {(['graceful', 'force'] as const).map((one) => (
