@@ -19,7 +19,7 @@ class Difference:
     how: what may differ, a key of RULES below.
     ours, theirs: regular expressions for whole replies, where `how` is "replies".
     when: "three groups", "several slots", or "" for always.
-    example: requests of which the last one shows it.
+    example: requests of which the last one shows it; is_certain: each time.
     """
 
     def __init__(self, entry):
@@ -29,6 +29,7 @@ class Difference:
         self.example = entry.pop("example")
         self.when = entry.pop("when", "")
         self.protocol = entry.pop("protocol", None)
+        self.is_certain = entry.pop("certain", True)
         self.ours = _pattern(entry.pop("ours", None))
         self.theirs = _pattern(entry.pop("theirs", ".*"))
         if entry or self.how not in RULES or self.when not in ("", "three groups", "several slots"):
