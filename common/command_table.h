@@ -31,6 +31,7 @@ enum class CommandAction : uint8_t {
   kEval,             // EVAL EVALSHA and _RO: as kForward, NOSCRIPT repaired.
   // From here on the dispatcher looks twice before a request goes:
   kTransaction,  // MULTI EXEC DISCARD WATCH UNWATCH: queued here, sent as one block.
+  kTracking,     // CLIENT TRACKING: every server is asked whether it can.
   kBlock,        // BLPOP and alike: as kForward, over a connection of the client's own.
   kWait,         // WAIT: asks the groups that the client has written to, again and again.
   kSubscribe,    // SUBSCRIBE and alike: through subscriptions that all clients share.

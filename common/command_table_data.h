@@ -9,8 +9,8 @@
 // everybody else there is command_table.h.
 namespace pikaproxy::command_data {
 
-inline constexpr size_t kCommandCount = 405;
-inline constexpr size_t kTopLevelCount = 253;
+inline constexpr size_t kCommandCount = 409;
+inline constexpr size_t kTopLevelCount = 257;
 
 // Sorted by name, so that a container's subcommands ("client|id") directly follow it. (A plain
 // array: its address is needed for its own initial value, which std::array does not allow.)

@@ -19,6 +19,9 @@ using Microseconds = std::chrono::microseconds;
 // "off" where the option's text says so. conf/pikaproxy.toml describes each option.
 
 enum class RouterKind : uint8_t { kSlot, kKetama };
+// Where commands that only read go: to the group's master, to a replica where one is fresh enough,
+// or to replicas only.
+enum class ReadFrom : uint8_t { kMaster, kPreferReplica, kReplica };
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
 enum class LogFormat : uint8_t { kText, kJson };
 
@@ -44,7 +47,13 @@ struct ProxyConfig {
   uint64_t memory_max = 4ull << 30;   // R. All queued bytes of the process.
   Milliseconds hold_timeout{
       1'000};  // R. A request whose slot is locked or being moved waits so long.
-  uint64_t hold_max = 64ull << 20;        // R. Bytes of all such requests, per worker.
+  uint64_t hold_max = 64ull << 20;  // R. Bytes of all such requests, per worker.
+  // R. For connections made from then on; READONLY and READWRITE change it for one.
+  ReadFrom read_from = ReadFrom::kMaster;
+  Milliseconds replica_max_lag{3'000};  // R. A replica is read from if it is behind by less.
+  bool cluster_mode = false;            // Clients see a Redis Cluster of one node.
+  std::string announce;         // Where that is, host:port; empty = where the client connected to.
+  bool read_own_writes = true;  // R. A replica must have what the client has written.
   Milliseconds shutdown_timeout{10'000};  // R. How long SIGTERM waits for requests in flight.
 
   bool operator==(const ProxyConfig&) const = default;
@@ -141,13 +150,14 @@ struct SlotRange {
 
 // [[group]]: the static topology, for use without a dashboard. R (router = "slot" only).
 struct GroupConfig {
-  std::string name;              // Unique; in logs, errors and metrics.
-  Address server;                // The group's master.
-  std::string user;              // Empty = AUTH with the password alone where a server wants that.
-  std::string password;          // Empty = no AUTH.
-  std::vector<SlotRange> slots;  // router = "slot": each of the 1024 slots in at most one group.
-  std::string ketama_name;       // router = "ketama": the name twemproxy hashes; empty = server.
-  uint32_t weight = 1;           // router = "ketama".
+  std::string name;               // Unique; in logs, errors and metrics.
+  Address server;                 // The group's master.
+  std::vector<Address> replicas;  // May be read from, see proxy.read_from.
+  std::string user;               // Empty = AUTH with the password alone where a server wants that.
+  std::string password;           // Empty = no AUTH.
+  std::vector<SlotRange> slots;   // router = "slot": each of the 1024 slots in at most one group.
+  std::string ketama_name;        // router = "ketama": the name twemproxy hashes; empty = server.
+  uint32_t weight = 1;            // router = "ketama".
 
   bool operator==(const GroupConfig&) const = default;
 };

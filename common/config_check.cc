@@ -53,6 +53,7 @@ class Check {
     ketama_options();
     users();
     groups();
+    announce();
   }
 
  private:
@@ -179,6 +180,17 @@ class Check {
     }
   }
 
+  void announce() {
+    const std::string& text = config_.proxy.announce;
+    if (text.empty()) return;
+    const Result<Address> address = parse_address(text);
+    if (!address || address->is_unix() || address->port == 0) {
+      problem("proxy.announce", "proxy.announce must be host:port, not " + quote(text));
+    } else if (!config_.proxy.cluster_mode) {
+      warnings_.push_back("proxy.announce does nothing without proxy.cluster_mode = true");
+    }
+  }
+
   void groups() {
     const std::vector<GroupConfig>& groups = config_.groups;
     if (groups.size() > kGroupsMax) {
@@ -202,6 +214,11 @@ class Check {
       if (!group.user.empty() && group.password.empty() && valid(id + ".password")) {
         problem(id, "[[group]] " + quote(group.name) +
                         " has a user and no password: add password or password_file");
+      }
+      if (std::find(group.replicas.begin(), group.replicas.end(), group.server) !=
+          group.replicas.end()) {
+        problem(id, "[[group]] " + quote(group.name) + " has its server " +
+                        quote(group.server.to_string()) + " among its replicas, too");
       }
       const auto [other, is_new] = servers.emplace(group.server, group.name);
       if (!is_new && group.server != Address()) {

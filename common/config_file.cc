@@ -22,8 +22,9 @@ constexpr std::string_view kUser = "user";
 constexpr std::string_view kGroup = "group";
 constexpr std::array<std::string_view, 4> kUserKeys = {"name", "password", "password_file",
                                                        "admin"};
-constexpr std::array<std::string_view, 8> kGroupKeys = {
-    "name", "server", "user", "password", "password_file", "slots", "ketama_name", "weight"};
+constexpr std::array<std::string_view, 9> kGroupKeys = {"name",  "server",      "replicas",
+                                                        "user",  "password",    "password_file",
+                                                        "slots", "ketama_name", "weight"};
 constexpr int64_t kWeightMax = 2'147'483'647;  // What twemproxy takes.
 
 // What a TOML value is, in words.
@@ -274,6 +275,9 @@ class Reader {
     } else if (!table.contains("server")) {
       problem(table.source(), title + " has no server: add server = \"host:port\"");
     }
+    if (const toml::node* replicas = table.get("replicas")) {
+      group.replicas = read_replicas(*replicas, title);
+    }
     if (const auto user = string(table, title, "user")) group.user = *user;
     read_password(table, title, id, group.password);
     if (const auto name = string(table, title, "ketama_name")) group.ketama_name = *name;
@@ -343,6 +347,33 @@ class Reader {
     }
     problem(source, std::string(title) + ": password_file " + secret.error());
     origins_[id + ".password"].valid = false;
+  }
+
+  std::vector<Address> read_replicas(const toml::node& node, std::string_view title) {
+    std::vector<Address> replicas;
+    const toml::array* array = node.as_array();
+    if (array == nullptr || !array->is_homogeneous(toml::node_type::string)) {
+      if (array == nullptr || !array->empty()) {
+        wrong_kind(node, title, "replicas", "[\"host:port\", \"host:port\"]");
+      }
+      return replicas;
+    }
+    for (const toml::node& element : *array) {
+      const std::string& text = element.as_string()->get();
+      const Result<Address> address = parse_address(text);
+      if (!address) {
+        problem(element.source(), std::string(title) + ": replicas " + address.error());
+      } else if (!address->is_unix() && address->port == 0) {
+        problem(element.source(), std::string(title) + ": replicas " + quote(text) +
+                                      " has port 0, which cannot be connected to");
+      } else if (std::find(replicas.begin(), replicas.end(), *address) != replicas.end()) {
+        problem(element.source(),
+                std::string(title) + " lists the replica " + quote(text) + " twice");
+      } else {
+        replicas.push_back(*address);
+      }
+    }
+    return replicas;
   }
 
   std::vector<SlotRange> read_slots(const toml::node& node, std::string_view title) {

@@ -70,6 +70,13 @@ void append_groups(std::string& out, const Config& config, const Origins& origin
     out += "\n";
     append_line(out, "name", toml_string(group.name), "");
     append_line(out, "server", toml_string(group.server.to_string()), "");
+    if (!group.replicas.empty()) {
+      std::string list;
+      for (const Address& replica : group.replicas) {
+        list += (list.empty() ? "" : ", ") + toml_string(replica.to_string());
+      }
+      append_line(out, "replicas", "[" + list + "]", "");
+    }
     if (!group.user.empty()) append_line(out, "user", toml_string(group.user), "");
     if (!group.password.empty()) {
       append_line(out, "password", masked(group.password), "");

@@ -28,6 +28,7 @@ constexpr int64_t kKeepaliveMaxMs = 32'767 * kSecondMs;
 // In the order of the enums.
 constexpr std::array<std::string_view, 2> kRouterKinds = {"slot", "ketama"};
 constexpr std::array<std::string_view, 4> kLogLevels = {"debug", "info", "warn", "error"};
+constexpr std::array<std::string_view, 3> kReadFrom = {"master", "prefer_replica", "replica"};
 constexpr std::array<std::string_view, 2> kLogFormats = {"text", "json"};
 // Name and accessor from one spelling, so that they cannot drift apart.
 #define FIELD(path) #path, +[](Config & config) -> decltype((config.path)) { return config.path; }
@@ -73,6 +74,17 @@ constexpr Option kOptions[] = {
      "How long a request waits while its slot is locked or its key is being moved", 1, kHourMs},
     {FIELD(proxy.hold_max), kSize, kReloadable,
      "Bytes of all requests that wait for a slot, per worker; beyond they get TRYAGAIN", 0, kTb},
+    {FIELD(proxy.read_from), kChoice, kReloadable,
+     "Where new connections' reads go: masters, replicas if any is fresh, replicas only", 0, 0,
+     false, kReadFrom},
+    {FIELD(proxy.replica_max_lag), kDuration, kReloadable,
+     "A replica that may be behind its master by more is not read from", 100, kHourMs},
+    {FIELD(proxy.read_own_writes), kBool, kReloadable,
+     "Whether a replica is only read from if it has what the client has written"},
+    {FIELD(proxy.cluster_mode), kBool, kFixed,
+     "Whether clients see a Redis Cluster, with this proxy as its only node"},
+    {FIELD(proxy.announce), kText, kFixed,
+     "Address of that node, host:port; empty = the one that the client connected to"},
     {FIELD(proxy.shutdown_timeout), kDuration, kReloadable,
      "How long SIGTERM waits for unanswered requests; 0 = not at all", 0, kHourMs},
 

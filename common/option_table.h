@@ -39,7 +39,7 @@ using OptionField =
                  Milliseconds& (*)(Config&), Microseconds& (*)(Config&), std::string& (*)(Config&),
                  Address& (*)(Config&), std::vector<Address>& (*)(Config&),
                  std::vector<std::string>& (*)(Config&), RouterKind& (*)(Config&),
-                 LogLevel& (*)(Config&), LogFormat& (*)(Config&)>;
+                 ReadFrom& (*)(Config&), LogLevel& (*)(Config&), LogFormat& (*)(Config&)>;
 
 struct Option {
   std::string_view name;  // "proxy.max_clients"

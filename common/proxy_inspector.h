@@ -56,6 +56,13 @@ struct ProxySlowRequest {
   std::string server;  // Empty when several or none took part.
 };
 
+struct ProxyHotKey {
+  std::string key;         // Its beginning, when it is long.
+  uint64_t key_bytes = 0;  // Of the whole key.
+  SlotId slot = 0;
+  double ops_per_second = 0;  // An estimate.
+};
+
 // What the dashboard may look at in a running proxy. Any thread but the proxy's own.
 class ProxyInspector {
  public:
@@ -70,6 +77,8 @@ class ProxyInspector {
   virtual Result<bool> kill_client(uint64_t id) = 0;
   // Newest first.
   virtual std::vector<ProxySlowRequest> slow_requests() const = 0;
+  // Most used first. Waits for the workers as clients() does. Empty without a slot table.
+  virtual Result<std::vector<ProxyHotKey>> hot_keys() = 0;
 };
 
 }  // namespace pikaproxy

@@ -22,10 +22,6 @@ inline void append_header(std::string& out, char type, int64_t value) {
 inline void append_array(std::string& out, int64_t elements) {
   append_header(out, '*', elements);
 }
-// `pairs` names and values follow, one after the other.
-inline void append_map(std::string& out, int64_t pairs) {
-  append_header(out, '*', 2 * pairs);
-}
 inline void append_integer(std::string& out, int64_t value) {
   append_header(out, ':', value);
 }

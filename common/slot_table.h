@@ -15,8 +15,9 @@ struct TableGroup {
   uint32_t id = 0;   // 1..9999, stable for the life of the group.
   std::string name;  // Unique; in errors, logs and metrics.
   Address master;
-  std::string user;      // Empty = AUTH as "default" where a password is set.
-  std::string password;  // Empty = no AUTH.
+  std::string user;               // Empty = AUTH as "default" where a password is set.
+  std::string password;           // Empty = no AUTH.
+  std::vector<Address> replicas;  // May be read from.
 
   bool operator==(const TableGroup&) const = default;
 };

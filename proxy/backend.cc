@@ -28,6 +28,8 @@ constexpr Ticks kStableUs = 1'000'000;
 constexpr size_t kHandshakeReplyMax = 64 * 1024;
 // A push message. Redis puts all keys that a turn of its loop has changed into one.
 constexpr size_t kPushMax = 64 * 1024 * 1024;
+// A connection that tells of changed keys must not be silent for longer.
+constexpr Ticks kSilenceMaxUs = 5'000'000;
 constexpr Ticks kKillAgainUs = 10'000;
 constexpr int kReadsPerLook = 256;
 constexpr Ticks kIdleMaxUs = 10'000'000;
@@ -98,6 +100,7 @@ Backend::~Backend() {
 
 void Backend::shut() {
   disconnect();
+  if (is_tracking(lane_)) worker_.tracking().on_lost(*this);
   state_ = State::kClosed;
   retired_ = true;
   fail_tasks("ERR " + label_ + " was removed from the topology");
@@ -253,6 +256,10 @@ void Backend::next_handshake_step() {
     state_ = State::kHello;
     framer_.reset(ReplyFramer::Dialect::kResp3);
     send(request({"HELLO", "3"}));
+  } else if (state_ < State::kTrack && is_tracking(lane_)) {
+    state_ = State::kTrack;
+    send(lane_ == Lane::kBroadcast ? request({"CLIENT", "TRACKING", "ON", "BCAST"})
+                                   : request({"CLIENT", "TRACKING", "ON"}));
   } else if (state_ != State::kSelect && db_ != 0) {
     state_ = State::kSelect;
     send(request({"SELECT", std::to_string(db_)}));
@@ -299,6 +306,10 @@ void Backend::on_handshake_reply(std::string_view reply) {
     }
     return;
   }
+  if (state_ == State::kTrack && reply.starts_with("-")) {
+    refuse_tracking(text);
+    return;
+  }
   if (reply.starts_with("+OK")) {
     next_handshake_step();
     return;
@@ -315,12 +326,28 @@ void Backend::on_handshake_reply(std::string_view reply) {
 }
 
 void Backend::on_hello_reply(std::string_view reply) {
+  if (!reply.starts_with('%') && is_tracking(lane_)) {
+    refuse_tracking(reply_text(reply));
+    return;
+  }
   if (!reply.starts_with('%')) {
     // Pika, Redis before 6, a server whose HELLO was renamed: it goes on with RESP2.
     is_lifting_ = true;
     framer_.reset(ReplyFramer::Dialect::kResp2);
   }
   next_handshake_step();
+}
+
+void Backend::refuse_tracking(std::string_view answer) {
+  const std::string reason = "no client-side caching: " + std::string(answer);
+  if (!given_up_.empty()) {
+    // Once it had: whatever is there now, what was given up has to be seen to.
+    attempt_failed("it has " + reason);
+    return;
+  }
+  disconnect();
+  state_ = State::kClosed;
+  fail_tasks("ERR unknown subcommand 'TRACKING': " + label_ + " has " + reason);
 }
 
 void Backend::note_identity(std::string_view reply) {
@@ -456,6 +483,7 @@ void Backend::become_ready() {
   needs_ = 0;
   // Whose tasks failed may have had no use for it any more.
   if (state_ == State::kReady) send_queue(waiting_);
+  if (is_tracking(lane_) && state_ == State::kReady) worker_.tracking().on_ready(*this);
 }
 
 void Backend::attempt_failed(const std::string& reason) {
@@ -506,6 +534,7 @@ void Backend::end_connection(const std::string& reason, bool server_closed) {
   if (was_stable) pause_ = 0;
   state_ = State::kClosed;
   auth_lost_ = false;
+  if (is_tracking(lane_)) worker_.tracking().on_lost(*this);
   fail_tasks("ERR " + label_ + " " + reason + "; the request may or may not have been executed");
   const bool must_settle = !given_up_.empty();
   if (retired_ && !must_settle) return;
@@ -538,6 +567,7 @@ void Backend::on_end(int error) {
     case State::kConnecting:
     case State::kAuth:
     case State::kHello:
+    case State::kTrack:
     case State::kSelect:
     case State::kPing:
     case State::kSettle:
@@ -716,7 +746,11 @@ bool Backend::take_push(std::string_view& bytes) {
   push_ += bytes.substr(0, size);
   bytes.remove_prefix(size);
   is_pushing_ = status == ReplyFramer::Status::kNeedMore;
-  if (!is_pushing_) push_.clear();
+  if (!is_pushing_) {
+    const std::string message = std::move(push_);
+    push_.clear();
+    if (is_tracking(lane_)) worker_.tracking().on_push(*this, message);
+  }
   return true;
 }
 
@@ -742,6 +776,7 @@ void Backend::check_timeouts() {
     case State::kConnecting:
     case State::kAuth:
     case State::kHello:
+    case State::kTrack:
     case State::kSelect:
     case State::kPing:
     case State::kSettle:
@@ -759,7 +794,9 @@ void Backend::check_timeouts() {
           stats_->timeouts.add();
           lose("did not answer within " + std::to_string(config.request_timeout.count()) + " ms");
         }
-      } else if (is_careless_ && !retired_ && now - last_received_ >= kIdleMaxUs) {
+      } else if (const Ticks silence = now - last_received_;
+                 !retired_ && ((is_careless_ && silence >= kIdleMaxUs) ||
+                               (is_tracking(lane_) && silence >= kSilenceMaxUs))) {
         stay_awake();
       }
       break;

@@ -128,6 +128,7 @@ class Backend : public Stream {
     kConnecting,
     kAuth,
     kHello,
+    kTrack,
     kSelect,
     kPing,
     kSettle,
@@ -147,6 +148,8 @@ class Backend : public Stream {
   void next_handshake_step();
   void on_handshake_reply(std::string_view reply);
   void on_hello_reply(std::string_view reply);
+  // The server has no client-side caching: who asked for it is told so.
+  void refuse_tracking(std::string_view answer);
   // Answers to what is sent along with PING.
   void note_identity(std::string_view reply);
   // Kills the next given-up connection, or becomes ready when none is left.

@@ -23,6 +23,16 @@ void BackendManager::for_each(Visit visit) {
       }
     }
   }
+  for (size_t group = 0; group < replicas_.size(); ++group) {
+    for (size_t number = 0; number < replicas_[group].size(); ++number) {
+      for (size_t lane = 0; lane < kLaneCount; ++lane) {
+        for (size_t db = 0; db < replicas_[group][number].backends[lane].size(); ++db) {
+          const auto& backend = replicas_[group][number].backends[lane][db];
+          if (backend != nullptr) visit(*backend);
+        }
+      }
+    }
+  }
 }
 
 void BackendManager::install(const Topology& topology, const std::vector<GroupIndex>& to_drain) {
@@ -51,13 +61,10 @@ void BackendManager::install(const Topology& topology, const std::vector<GroupIn
   for (const auto& stats : old_stats) worker_.stats().remove_server(stats);
   for (ByGroup& by_group : old) {
     for (ByDatabase& of_group : by_group) {
-      for (auto& backend : of_group) {
-        if (backend == nullptr) continue;
-        backend->retire();
-        retired_.push_back(std::move(backend));
-      }
+      for (auto& backend : of_group) retire(std::move(backend));
     }
   }
+  install_replicas();
   std::erase_if(returned_, [this](std::unique_ptr<Backend>& backend) {
     if (is_current(*backend)) return false;
     backend->retire();
@@ -73,6 +80,59 @@ void BackendManager::install(const Topology& topology, const std::vector<GroupIn
   for (size_t group = 0; group < groups_.size(); ++group) {
     main(static_cast<GroupIndex>(group)).open();
   }
+}
+
+void BackendManager::install_replicas() {
+  std::vector<std::vector<Replica>> old = std::move(replicas_);
+  replicas_.clear();
+  for (const GroupConfig& group : groups_) {
+    std::vector<Replica>& of_group = replicas_.emplace_back();
+    for (const Address& address : group.replicas) {
+      Replica& replica = of_group.emplace_back();
+      replica.config = group;
+      replica.config.server = address;
+      for (auto& old_group : old) {
+        for (Replica& known : old_group) {
+          if (known.stats == nullptr || !known.backends[0][0]->serves(replica.config)) continue;
+          replica.stats = std::exchange(known.stats, nullptr);
+          replica.backends = std::exchange(known.backends, {});
+        }
+      }
+    }
+  }
+  for (auto& of_group : old) {
+    for (Replica& replica : of_group) {
+      if (replica.stats == nullptr) continue;
+      worker_.stats().remove_server(replica.stats);
+      for (ByDatabase& of_lane : replica.backends) {
+        for (auto& backend : of_lane) retire(std::move(backend));
+      }
+    }
+  }
+}
+
+void BackendManager::retire(std::unique_ptr<Backend> backend) {
+  if (backend == nullptr) return;
+  backend->retire();
+  retired_.push_back(std::move(backend));
+}
+
+Backend& BackendManager::replica(GroupIndex group, size_t number, uint32_t db, Lane lane) {
+  Replica& replica = replicas_[group][number];
+  if (replica.stats == nullptr) {
+    replica.stats =
+        worker_.stats().add_server(replica.config.name, replica.config.server.to_string(), true);
+    // The main one is always there if any is, as with masters.
+    (void)main_of_replica(group, number);
+  }
+  ByDatabase& of_lane = replica.backends[static_cast<size_t>(lane)];
+  if (db >= of_lane.size()) of_lane.resize(db + 1);
+  std::unique_ptr<Backend>& backend = of_lane[db];
+  if (backend == nullptr) {
+    backend =
+        std::make_unique<Backend>(worker_, resolver_, replica.config, db, lane, replica.stats);
+  }
+  return *backend;
 }
 
 void BackendManager::mark(const Topology& topology, const std::vector<GroupIndex>& to_drain) {
@@ -94,7 +154,9 @@ void BackendManager::mark(const Topology& topology, const std::vector<GroupIndex
 
 bool BackendManager::is_drained() {
   std::erase_if(draining_, [](const Mark& mark) {
-    return mark.backend->answered() >= mark.accepted && mark.backend->is_settled();
+    // Of a replica only reads are asked for: one that nobody waits for any more may come late.
+    return mark.backend->answered() >= mark.accepted &&
+           (mark.backend->is_settled() || mark.backend->stats()->is_replica);
   });
   return draining_.empty();
 }
@@ -129,8 +191,16 @@ bool BackendManager::is_current(const Backend& backend) const {
                      [&](const GroupConfig& group) { return backend.serves(group); });
 }
 
+void BackendManager::retire_lane(Lane lane) {
+  for (ByDatabase& of_group : shared_[static_cast<size_t>(lane)]) {
+    for (auto& backend : of_group) retire(std::move(backend));
+    of_group.clear();
+  }
+}
+
 Backend* BackendManager::lend(GroupIndex group, uint32_t db, Client* client) {
-  const Lane lane = client == nullptr ? Lane::kResp2 : client->session.lane;
+  const bool is_resp3 = client != nullptr && client->version() == RespVersion::k3;
+  const Lane lane = is_resp3 ? Lane::kResp3 : Lane::kResp2;
   std::unique_ptr<Backend> backend;
   for (auto& free : returned_) {
     if (free->db() != db || free->lane() != lane || !free->serves(groups_[group]) ||
@@ -201,11 +271,15 @@ void BackendManager::check_timeouts() {
   for_each([](Backend& backend) { backend.check_timeouts(); });
   for_each_lent([](Backend& backend, Client*) { backend.check_timeouts(); });
   for (size_t i = 0; i < returned_.size(); ++i) returned_[i]->check_timeouts();
-  for (auto& backend : retired_) backend->check_timeouts();
+  // By index: what it leads to may retire others.
+  for (size_t i = 0; i < retired_.size(); ++i) retired_[i]->check_timeouts();
   std::erase_if(retired_, [this](std::unique_ptr<Backend>& backend) {
     if (!backend->is_idle()) return false;
     // A server that no group has any more may run what it likes.
-    if (!backend->is_settled() && is_known_server(backend->group().server)) return false;
+    if (!backend->is_settled() && !backend->stats()->is_replica &&
+        is_known_server(backend->group().server)) {
+      return false;
+    }
     std::erase_if(draining_, [&](const Mark& mark) { return mark.backend == backend.get(); });
     backend->shut();
     worker_.loop().destroy_later(std::move(backend));
@@ -217,7 +291,7 @@ void BackendManager::shut() {
   for_each([](Backend& backend) { backend.shut(); });
   for_each_lent([](Backend& backend, Client*) { backend.shut(); });
   for (auto& backend : returned_) backend->shut();
-  for (auto& backend : retired_) backend->shut();
+  for (size_t i = 0; i < retired_.size(); ++i) retired_[i]->shut();
 }
 
 void BackendManager::forget_scripts() {

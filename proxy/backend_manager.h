@@ -45,6 +45,15 @@ class BackendManager {
   // The one over which the group's server is watched: it connects by itself.
   Backend& main(GroupIndex group) { return get(group, 0, Lane::kResp2); }
 
+  // Those of that lane end when what they have been sent is over.
+  void retire_lane(Lane lane);
+  // To one of the group's replicas, by its place in GroupConfig::replicas. For reads only.
+  Backend& replica(GroupIndex group, size_t number, uint32_t db, Lane lane);
+  // The one over which the replica is watched.
+  Backend& main_of_replica(GroupIndex group, size_t number) {
+    return replica(group, number, 0, Lane::kResp2);
+  }
+
   // A connection for one client alone, as WATCH and BLPOP need it; null if there are
   // backend.dedicated_max. It is the manager's, and `client` (null: nobody's, the proxy's own) its
   // user until it is
@@ -68,16 +77,26 @@ class BackendManager {
   void forget_scripts();
 
  private:
+  // Null or missing until it is needed.
+  using ByDatabase = std::vector<std::unique_ptr<Backend>>;
+  using ByGroup = std::vector<ByDatabase>;
   // A backend as it was when the topology came.
   struct Mark {
     const Backend* backend;
     uint64_t accepted;
+  };
+  struct Replica {
+    GroupConfig config;                  // The group's, with the replica for its server.
+    std::shared_ptr<ServerStats> stats;  // Null until it is needed.
+    std::array<ByDatabase, kLaneCount> backends;
   };
 
   void mark(const Topology& topology, const std::vector<GroupIndex>& to_drain);
   bool is_current(const Backend& backend) const;
   bool is_known_server(const Address& server) const;
   std::unique_ptr<Backend> make(GroupIndex group, uint32_t db, Lane lane);
+  void install_replicas();
+  void retire(std::unique_ptr<Backend> backend);
   template <typename Visit>
   void for_each(Visit visit);
 
@@ -85,10 +104,8 @@ class BackendManager {
   Resolver& resolver_;
   std::vector<GroupConfig> groups_;
   std::vector<std::shared_ptr<ServerStats>> stats_;  // By group.
-  // Null or missing until it is needed.
-  using ByDatabase = std::vector<std::unique_ptr<Backend>>;
-  using ByGroup = std::vector<ByDatabase>;
   std::array<ByGroup, kLaneCount> shared_;
+  std::vector<std::vector<Replica>> replicas_;  // By group.
   std::vector<std::unique_ptr<Backend>> retired_;
   struct Lent {
     std::unique_ptr<Backend> backend;

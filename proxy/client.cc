@@ -13,8 +13,10 @@
 #include "proxy/credentials.h"
 #include "proxy/socket_options.h"
 #include "proxy/subscriptions.h"
+#include "proxy/tracking.h"
 #include "proxy/transaction.h"
 #include "proxy/worker.h"
+#include "proxy/worker_manager.h"
 
 namespace pikaproxy {
 namespace {
@@ -62,14 +64,38 @@ bool Client::start(int fd) {
 void Client::reset_session() {
   transaction.reset();
   worker_.drop_connections(*this);
+  if (tracking != nullptr) set_tracking(nullptr);
+  end_monitor();
   session = Session{};
   session.authenticated = session.admin = !needs_credentials(worker_.config());
+  session.read_from = worker_.config().proxy.read_from;
   names_.reset();
 }
 
 void Client::set_version(RespVersion version) noexcept {
   session.protocol = static_cast<uint8_t>(version);
-  session.lane = version == RespVersion::k3 ? Lane::kResp3 : Lane::kResp2;
+  choose_lane();
+}
+
+void Client::set_tracking(std::unique_ptr<ClientTracking> wanted) {
+  tracking = std::move(wanted);
+  choose_lane();
+  if (tracking != nullptr) {
+    worker_.tracking().started(*this);
+  } else {
+    worker_.tracking().stopped(*this);
+  }
+}
+
+void Client::choose_lane() noexcept {
+  if (version() == RespVersion::k2) {
+    session.lane = Lane::kResp2;
+  } else if (tracking == nullptr) {
+    session.lane = Lane::kResp3;
+  } else {
+    session.lane = tracking->broadcast ? Lane::kBroadcast : Lane::kTracking;
+  }
+  session.is_plain = session.lane == Lane::kResp2 && tracking == nullptr;
 }
 
 const Client::Names& Client::names() const noexcept {
@@ -229,6 +255,11 @@ void Client::release() {
   settle();
 }
 
+void Client::read_from(ReadFrom where) noexcept {
+  session.read_from = where;
+  if (has_written()) wrote_at_ = loop_.now();
+}
+
 void Client::end_pause() {
   if (!std::exchange(paused_by_command_, false)) return;
   release();
@@ -290,6 +321,10 @@ void Client::complete(Task* task, std::string_view piece) {
       static_cast<int64_t>(std::min<uint64_t>(task->reply.size() + piece.size(), UINT32_MAX / 2));
   reply_bytes_ = static_cast<uint32_t>(reply_bytes_ + (bytes - reply_bytes_) / 8);
   if (answered_ < kAnsweredMax) ++answered_;
+  if (session.read_from != ReadFrom::kMaster &&
+      (task->is_block || (task->command->flags & (kFlagWrite | kFlagMayReplicate)) != 0)) {
+    wrote_at_ = loop_.now();
+  }
   if (queue_.front() != task) {
     task->done = true;
     if (task->silent) return;
@@ -319,6 +354,31 @@ void Client::complete(Task* task, std::string_view piece) {
   settle();
 }
 
+void Client::push_message(std::string_view message, Task* behind) {
+  if (!is_open()) return;
+  if (behind == nullptr) {
+    output(message);
+  } else {
+    Task* task = worker_.tasks().take();
+    task->client = this;
+    task->command = nullptr;
+    task->done = true;
+    task->reply.append(loop_.pool(), message);
+    kept_bytes_ += message.size();
+    queue_.push_behind(behind, task);
+  }
+  if (has_too_much_output()) shut_for_output();
+}
+
+Task* Client::last_answered(const Backend* source) const noexcept {
+  Task* last = nullptr;
+  for (Task* task = queue_.front(); task != nullptr; task = task->next_of_client) {
+    const bool is_over = task->done && (source == nullptr || task->backend == source);
+    if (task->backend == nullptr || is_over || task->streaming) last = task;
+  }
+  return last;
+}
+
 bool Client::push(std::string_view message) {
   if (closing_) return true;
   if (has_too_much_output()) return false;
@@ -337,7 +397,7 @@ bool Client::push(std::string_view message) {
     task->client = this;
     task->command = nullptr;
     task->done = task->is_push = true;
-    queue_.push_second(task);
+    queue_.push_behind(queue_.front(), task);
   }
   task->reply.append(loop_.pool(), type);
   task->reply.append(loop_.pool(), rest);
@@ -465,7 +525,16 @@ void Client::shut(Disconnect why) {
     }
   }
   worker_.drop_connections(*this);
+  end_monitor();
   worker_.remove_client(this, why);
+}
+
+void Client::end_monitor() {
+  if (!std::exchange(session.monitor, false)) return;
+  worker_.monitors().remove(*this);
+  for (const auto& worker : worker_.manager().workers()) {
+    worker->loop().post([&monitors = worker->monitors()] { monitors.change(-1); });
+  }
 }
 
 void Client::check_timeouts(uint32_t now_s) {
@@ -526,7 +595,11 @@ std::string Client::describe() const {
   if (peer_name(fd()).starts_with("unix:")) flags += 'U';
   if (wait != nullptr || replica_wait != nullptr) flags += 'b';
   if (closing_) flags += 'c';
+  if (session.monitor) flags += 'O';
   if (session.no_evict) flags += 'e';
+  if (tracking != nullptr) flags += 't';
+  if (tracking != nullptr && tracking->redirect_broken) flags += 'R';
+  if (tracking != nullptr && tracking->broadcast) flags += 'B';
   if (session.no_touch) flags += 'T';
   if (flags.empty()) flags = "N";
   std::string line = "id=" + std::to_string(id_);
@@ -553,7 +626,9 @@ std::string Client::describe() const {
   line += " events=r cmd=";
   line += last_command_ != nullptr ? last_command_->name : "NULL";
   line += " user=" + (names.user.empty() ? "default" : names.user);
-  line += " redir=-1 resp=" + std::to_string(session.protocol) + " lib-name=" + names.lib_name +
+  line += " redir=";
+  line += tracking != nullptr ? std::to_string(tracking->redirect) : "-1";
+  line += " resp=" + std::to_string(session.protocol) + " lib-name=" + names.lib_name +
           " lib-ver=" + names.lib_version + "\n";
   return line;
 }

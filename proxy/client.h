@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/config.h"
 #include "common/proxy_inspector.h"
 #include "common/request_parser.h"
 #include "common/resp3.h"
@@ -18,6 +19,7 @@ namespace pikaproxy {
 class Backend;
 class Transaction;
 struct ClientSubscriptions;
+struct ClientTracking;
 class Worker;
 
 // One client's connection: splits its bytes into requests, hands each to the Dispatcher, and writes
@@ -55,6 +57,13 @@ class Client : public Stream {
   void complete(Task* task, std::string_view piece);
   // Nothing has been asked since that task's request.
   bool is_newest(const Task* task) const noexcept { return queue_.back() == task; }
+  // A message that answers no request goes out behind that task's reply, or at once if `behind` is
+  // null. May close the client.
+  void push_message(std::string_view message, Task* behind);
+  // The last task whose reply may hold what a server knew before now: complete, merged of several,
+  // or not sent yet. `source`: only replies of that connection matter; null = of all. Null if there
+  // is none: a message can go out at once.
+  Task* last_answered(const Backend* source) const noexcept;
   // The task's reply is large: what was kept goes out now if it is the task's turn.
   void try_streaming(Task* task);
   // More bytes of such a reply.
@@ -62,6 +71,14 @@ class Client : public Stream {
   // Whether more bytes of such a reply may go from the server's socket to ours by themselves.
   bool can_relay() const noexcept { return can_send_at_once(); }
   void relayed(uint64_t bytes);
+
+  // Everything this client has written was answered at this time or before. Kept for clients that
+  // read from replicas; before READONLY it is when the last write was sent.
+  Ticks last_write() const noexcept { return wrote_at_; }
+  bool may_be_writing() const noexcept {
+    return !queue_.empty() && queue_.front()->started <= wrote_at_;
+  }
+  void read_from(ReadFrom where) noexcept;
 
   // Hands over the memory of the request being handled, if it has memory of its own: the request's
   // bytes start at its beginning. Null if not; then the bytes must be copied.
@@ -82,6 +99,7 @@ class Client : public Stream {
       written_epoch_ = epoch;
     }
     written_ |= uint64_t{1} << group % 64;
+    wrote_at_ = loop_.now();
   }
   bool has_written() const noexcept { return written_ != 0; }
   bool may_have_written(GroupIndex group, uint64_t epoch) const noexcept {
@@ -100,6 +118,8 @@ class Client : public Stream {
   bool is_closing() const noexcept { return closing_; }
   // No request waits for its reply.
   bool has_no_request() const noexcept { return queue_.empty(); }
+  // Replies that wait to be sent.
+  uint64_t unread_bytes() const noexcept { return output_bytes() + kept_bytes_; }
   // Nothing in flight, nothing to write.
   bool is_idle() const noexcept { return queue_.empty() && output_bytes() == 0; }
 
@@ -119,16 +139,21 @@ class Client : public Stream {
     uint32_t db = 0;
     uint8_t protocol = 2;  // RESP version of the replies.
     Lane lane = Lane::kResp2;
+    bool is_plain = true;  // Lane::kResp2, and no tracking.
     bool authenticated = false;
     bool admin = false;
     bool no_evict = false;
     bool no_touch = false;
+    bool monitor = false;
+    ReadFrom read_from = ReadFrom::kMaster;
     enum class Replies : uint8_t { kOn, kOff, kSkipNext, kSkipThis } replies = Replies::kOn;
   };
   Session session;
   RespVersion version() const noexcept { return static_cast<RespVersion>(session.protocol); }
-  // Nothing must be in flight: the next requests take other connections.
+  // Nothing must be in flight: the next requests may take other connections.
   void set_version(RespVersion version) noexcept;
+  // CLIENT TRACKING; null = off. The same holds.
+  void set_tracking(std::unique_ptr<ClientTracking> tracking);
   // Some request of it was sent to a server.
   bool has_sent_requests() const noexcept { return answered_ > 0; }
   // Rarely set, hence apart.
@@ -143,6 +168,8 @@ class Client : public Stream {
   // Back to what a new connection has.
   void reset_session();
 
+  // With CLIENT TRACKING ON; changed by set_tracking() only, but for what concerns no connection.
+  std::unique_ptr<ClientTracking> tracking;
   // MULTI until EXEC; null otherwise.
   std::unique_ptr<Transaction> transaction;
   // What a WATCH has made of one of our connections to a server.
@@ -209,6 +236,8 @@ class Client : public Stream {
   bool has_too_much_output() const noexcept;
   void settle();
   void finish_closing();
+  void choose_lane() noexcept;
+  void end_monitor();
 
   // Constant after construction.
   Worker& worker_;
@@ -225,6 +254,7 @@ class Client : public Stream {
   const Command* last_command_ = nullptr;
   uint64_t written_ = 0;  // A bit for each group, see note_write().
   uint64_t written_epoch_ = 0;
+  Ticks wrote_at_ = 0;  // See last_write().
   uint32_t created_s_ = 0;
   uint32_t active_s_ = 0;           // Last request.
   uint32_t sent_s_ = 0;             // Last time the socket took some output, or had none to take.

@@ -322,7 +322,11 @@ void reply_mode(Client& client, const Command&, Arguments args) {
 
 void help(Client& client, const Command&, Arguments) {
   client.reply(
-      help_reply("CLIENT", {"GETNAME",
+      help_reply("CLIENT", {"CACHING YES|NO",
+                            "    Whether the next request's keys are tracked (OPTIN, OPTOUT).",
+                            "GETREDIR",
+                            "    The client that is told of changed keys instead of this one.",
+                            "GETNAME",
                             "    The name of this connection.",
                             "ID",
                             "    The number of this connection.",
@@ -346,6 +350,11 @@ void help(Client& client, const Command&, Arguments) {
                             "    Tell which library is in use.",
                             "SETNAME <name>",
                             "    Name this connection.",
+                            "TRACKING ON|OFF [REDIRECT <id>] [BCAST] [PREFIX <prefix> ...] [OPTIN]"
+                            " [OPTOUT] [NOLOOP]",
+                            "    Whether this connection is told of changes of keys it has read.",
+                            "TRACKINGINFO",
+                            "    What TRACKING is set to.",
                             "UNBLOCK <id> [TIMEOUT|ERROR]",
                             "    End the wait (BLPOP, WAIT ...) of that connection.",
                             "UNPAUSE",

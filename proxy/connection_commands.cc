@@ -96,6 +96,10 @@ void hello(Client& client, const Command&, Arguments args) {
     }
     client.edit_names().name = name;
   }
+  if (version != client.session.protocol && client.tracking != nullptr) {
+    client.reply_error("ERR CLIENT TRACKING is on: turn it off before the protocol is changed");
+    return;
+  }
   if (version != client.session.protocol) {
     // What was answered with an error may still run at a server, over a connection that the client
     // is about to leave.
@@ -118,7 +122,7 @@ void hello(Client& client, const Command&, Arguments args) {
   resp::append_bulk(out, "id");
   resp::append_integer(out, static_cast<int64_t>(client.id()));
   resp::append_bulk(out, "mode");
-  resp::append_bulk(out, "standalone");
+  resp::append_bulk(out, client.worker().config().proxy.cluster_mode ? "cluster" : "standalone");
   resp::append_bulk(out, "role");
   resp::append_bulk(out, "master");
   resp::append_bulk(out, "modules");
@@ -172,9 +176,20 @@ void select(Client& client, const Command&, Arguments args) {
   }
 }
 
+void readonly(Client& client, const Command&, Arguments) {
+  client.read_from(ReadFrom::kPreferReplica);
+  client.reply(resp::kOk);
+}
+
+void readwrite(Client& client, const Command&, Arguments) {
+  client.read_from(ReadFrom::kMaster);
+  client.reply(resp::kOk);
+}
+
 constexpr LocalEntry kEntries[] = {
-    {"auth", auth}, {"hello", hello}, {"ping", ping},     {"echo", echo},
-    {"quit", quit}, {"reset", reset}, {"select", select},
+    {"readonly", readonly}, {"readwrite", readwrite}, {"auth", auth},
+    {"hello", hello},       {"ping", ping},           {"echo", echo},
+    {"quit", quit},         {"reset", reset},         {"select", select},
 };
 
 }  // namespace

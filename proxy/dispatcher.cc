@@ -68,11 +68,13 @@ void Dispatcher::reject(Client& client, std::string_view error, const Command* c
     return;
   }
   if (client.transaction != nullptr) client.transaction->fail();
+  end_caching(client);
   client.reply_error(error);
 }
 
 bool Dispatcher::changes_lane(const Client& client, const Command& command, Arguments args) {
-  if (command.name == "reset") return client.session.lane != Lane::kResp2;
+  if (command.name == "reset") return !client.session.is_plain;
+  if (command.action == CommandAction::kTracking) return true;
   int64_t version = 0;
   return command.name == "hello" && client.transaction == nullptr && args.size() > 1 &&
          parse_integer(args[1], version) && version != client.session.protocol;
@@ -136,6 +138,7 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
   const bool is_plain = client.transaction == nullptr && (command->flags & kFlagBlocking) == 0 &&
                         command->action < CommandAction::kTransaction;
   if (!is_plain && !client.has_no_request() && must_be_alone(client, *command, args)) return false;
+  if (worker_.monitors().is_on()) worker_.monitors().note(client, *command, args);
   client.note_command(*command);
   if (parser.is_inline()) {
     encoded_.clear();
@@ -168,6 +171,9 @@ void Dispatcher::run(Request& request) {
     WorkerStats::PerCommand& counters = worker_.stats().commands[request.command.index];
     counters.calls.add();
     run_local_command(request.client, request.command, request.args);
+    if (!request.client.session.is_plain && !request.command.name.starts_with("client")) {
+      end_caching(request.client);
+    }
     return;
   }
   if (action != CommandAction::kRefuse && action != CommandAction::kTransaction &&
@@ -186,6 +192,7 @@ bool Dispatcher::is_out_of_memory(Request& request) {
 }
 
 void Dispatcher::refuse(Request& request, std::string_view error) {
+  end_caching(request.client);
   if (request.held != nullptr || request.task != nullptr) {
     worker_.fail(task_of(request), error);
   } else {
@@ -197,8 +204,9 @@ Task* Dispatcher::task_of(Request& request) {
   Task* task = request.held != nullptr ? request.held->task : request.task;
   if (task == nullptr) {
     task = request.task = request.client.add_task(request.command, request.raw);
-    if (request.client.session.lane != Lane::kResp2) {
+    if (!request.client.session.is_plain) {
       task->shape = reply_shape(request.command, request.args);
+      note_reads(request, task);
     }
   }
   if (request.holds_client) {
@@ -263,6 +271,9 @@ void Dispatcher::act(Request& request) {
     case CommandAction::kBlock:
       block(request);
       break;
+    case CommandAction::kTracking:
+      tracking(request);
+      break;
     case CommandAction::kSubscribe:
       subscribe(request);
       break;
@@ -293,6 +304,12 @@ void Dispatcher::count_slot(Place place) noexcept {
   worker_.stats().slots[place.unit % kSlotCount].add();
 }
 
+void Dispatcher::count_key(Place place, std::string_view key) noexcept {
+  count_slot(place);
+  HotKeys& hot_keys = worker_.hot_keys();
+  if (hot_keys.is_due()) hot_keys.note(key, place.unit, HotKeys::Clock::now());
+}
+
 bool Dispatcher::must_pause(const Client& client, const Command& command) const noexcept {
   // Whoever may end the pause must be able to, and to log in for that.
   const bool is_administration = command.action == CommandAction::kLocal &&
@@ -315,17 +332,27 @@ void Dispatcher::forward(Request& request) {
   GroupIndex group = kNoGroup;
   if (request.command.single_key != 0) {
     // Every command with one key at a fixed place: nearly all traffic.
-    const Place place = worker_.topology().router->place(request.args[request.command.single_key]);
-    count_slot(place);
+    const std::string_view key = request.args[request.command.single_key];
+    const Place place = worker_.topology().router->place(key);
+    count_key(place, key);
     if (!place.open) {
       positions_.assign(1, request.command.single_key);
       if (!admit(request, false)) return;
     }
     group = place.group;
+    if (request.client.session.read_from != ReadFrom::kMaster && place.open &&
+        wants_replica(request)) {
+      positions_.assign(1, request.command.single_key);
+      if (read_from_replica(request, group)) return;
+    }
   } else if (has_block_option(request.command, request.args)) {
     block(request);
     return;
   } else if (!place_keys(request, group)) {
+    return;
+  } else if (wants_replica(request) && !positions_.empty() &&
+             worker_.topology().router->place(request.args[positions_.front()]).open &&
+             read_from_replica(request, group)) {
     return;
   }
   forward_to(request, group);
@@ -335,7 +362,7 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
   Placement placement;
   const std::string error =
       place_request(worker_.topology(), request.command, request.args, positions_, placement);
-  if (placement.has_keys) count_slot(placement.place);
+  if (placement.has_keys) count_key(placement.place, request.args[positions_.front()]);
   if (!error.empty()) {
     if (error == kCrossSlot) worker_.stats().crossslot.add();
     refuse(request, error);
@@ -382,6 +409,10 @@ void Dispatcher::forward_to_any(Request& request) {
 // ---- To several groups --------------------------------------------------------------------------
 
 Gathering& Dispatcher::start_gathering(Request& request, Gathering::Kind kind) {
+  return start_gathering(task_of(request), kind, request.db, request.client.session.lane);
+}
+
+Gathering& Dispatcher::start_gathering(Task* parent, Gathering::Kind kind, uint32_t db, Lane lane) {
   std::unique_ptr<Gathering> gathering;
   if (free_gatherings_.empty()) {
     gathering = std::make_unique<Gathering>();
@@ -390,15 +421,14 @@ Gathering& Dispatcher::start_gathering(Request& request, Gathering::Kind kind) {
     free_gatherings_.pop_back();
   }
   gathering->kind = kind;
-  gathering->parent = task_of(request);
-  gathering->db = request.db;
-  gathering->lane = request.client.session.lane;
+  gathering->parent = parent;
+  gathering->db = db;
+  gathering->lane = lane;
   gathering->epoch = worker_.topology().epoch;
   return *gathering.release();  // Owned by itself until finish().
 }
 
-Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size,
-                           Backend*& backend) {
+Task* Dispatcher::new_part(Gathering& gathering) {
   Task* part = worker_.tasks().take();
   part->gathering = &gathering;
   part->command = gathering.parent->command;
@@ -407,8 +437,22 @@ Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size
   part->prefix_size = 0;
   gathering.parts.push_back(part);
   ++gathering.outstanding;
+  return part;
+}
+
+Task* Dispatcher::add_part_to(Gathering& gathering, Backend& backend, uint64_t size) {
+  Task* part = new_part(gathering);
+  return backend.accept(part, size) ? part : nullptr;
+}
+
+void Dispatcher::fail_part(Gathering& gathering, std::string_view error) {
+  worker_.fail(new_part(gathering), error);
+}
+
+Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size,
+                           Backend*& backend) {
   backend = &worker_.backends().get(group, gathering.db, gathering.lane);
-  return backend->accept(part, size) ? part : nullptr;
+  return add_part_to(gathering, *backend, size);
 }
 
 void Dispatcher::ask(Backend& backend, std::string_view request,
@@ -429,7 +473,15 @@ void Dispatcher::ask(Backend& backend, std::string_view request,
 
 void Dispatcher::send_part(Gathering& gathering, GroupIndex group, std::string_view request) {
   Backend* backend = nullptr;
-  if (add_part(gathering, group, request.size(), backend) != nullptr) backend->write(request);
+  Task* part = add_part(gathering, group, request.size(), backend);
+  if (part == nullptr) return;
+  if (gathering.parent->notes != nullptr) {
+    // EVALSHA: the reply that reads the keys is the part's.
+    part->notes = std::make_unique<TaskNotes>();
+    part->notes->reads = gathering.parent->notes->reads;
+    part->notes->epoch = gathering.parent->notes->epoch;
+  }
+  backend->write(request);
 }
 
 void Dispatcher::release(Gathering& gathering) {
@@ -445,12 +497,17 @@ void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
   Task* parent = gathering.parent;
   parent->server_time = server_time;
   parent->is_error = reply.starts_with('-');
+  recycle(gathering);
+  worker_.complete(parent, reply);
+}
+
+void Dispatcher::recycle(Gathering& gathering) {
   gathering.parts.clear();
   gathering.part_of_key.clear();
   gathering.known_scripts.clear();
   gathering.groups_left.clear();
   gathering.request.clear();
-  gathering.repaired = false;
+  gathering.repaired = gathering.from_replicas = false;
   gathering.is_flush = gathering.second_round = gathering.was_moving = false;
   std::unique_ptr<Gathering> owned(&gathering);
   const bool is_small =
@@ -458,7 +515,6 @@ void Dispatcher::finish(Gathering& gathering, std::string_view reply) {
   if (is_small && free_gatherings_.size() < kGatheringsKept) {
     free_gatherings_.push_back(std::move(owned));
   }
-  worker_.complete(parent, reply);
 }
 
 void Dispatcher::gathered(Gathering& gathering) {
@@ -472,6 +528,9 @@ void Dispatcher::gathered(Gathering& gathering) {
     case Gathering::Kind::kEvalsha:
       gathered_evalsha(gathering);
       return;
+    case Gathering::Kind::kTracking:
+      gathered_tracking(gathering);
+      return;
     case Gathering::Kind::kPublish:
       gathered_publish(gathering);
       return;
@@ -484,6 +543,7 @@ void Dispatcher::gathered(Gathering& gathering) {
     }
     default:
       if (gathering.is_flush && flush_again(gathering)) return;
+      if (gathering.from_replicas && read_again_from_masters(gathering)) return;
       scratch_.clear();
       merge_replies(gathering, scratch_);
       finish(gathering, scratch_);
@@ -501,8 +561,9 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
   bool one_group = true;
   bool all_open = true;
   for (size_t key = 0; key < keys; ++key) {
-    const Place place = topology.router->place(request.args[1 + key * args_per_key]);
-    count_slot(place);
+    const std::string_view name = request.args[1 + key * args_per_key];
+    const Place place = topology.router->place(name);
+    count_key(place, name);
     all_open = all_open && place.open;
     key_groups_.push_back(place.group);
     one_group = one_group && place.group == key_groups_.front();
@@ -514,7 +575,15 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
     }
     if (!admit(request, false)) return;
   }
+  const bool from_replicas = all_open && wants_replica(request);
+  if (from_replicas) {
+    positions_.clear();
+    for (size_t at = 1; at < request.args.size(); ++at) {
+      positions_.push_back(static_cast<uint32_t>(at));
+    }
+  }
   if (one_group) {
+    if (from_replicas && read_from_replica(request, key_groups_.front())) return;
     forward_to(request, key_groups_.front());
     return;
   }
@@ -526,7 +595,7 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
     uint16_t& share = share_of_group_[group];
     if (share == kNoGroup) {
       share = static_cast<uint16_t>(shares_.size());
-      shares_.push_back({group, 0, nullptr});
+      shares_.push_back({group, 0, nullptr, nullptr});
     }
     ++shares_[share].keys;
   }
@@ -537,10 +606,26 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
   }
   Gathering& gathering = start_gathering(request, kind);
   hold(gathering);
+  Ticks not_before = 0;
+  if (from_replicas) {
+    gathering.from_replicas = true;
+    gathering.request = request.raw;
+    not_before = needed_freshness(request);
+  }
   const std::string_view name = encoded_argument(request.args[0]);
   for (Share& share : shares_) {
     note_write(request.client, request.command, share.group);
-    if (add_part(gathering, share.group, request.raw.size(), share.backend) == nullptr) {
+    share.part = nullptr;
+    share.backend = nullptr;
+    if (from_replicas && !find_replica(request, share.group, not_before, share.backend)) {
+      fail_part(gathering, error_);
+      continue;
+    }
+    if (share.backend == nullptr) {
+      share.backend = &worker_.backends().get(share.group, gathering.db, gathering.lane);
+    }
+    share.part = add_part_to(gathering, *share.backend, request.raw.size());
+    if (share.part == nullptr) {
       share.backend = nullptr;
       continue;
     }
@@ -554,6 +639,12 @@ void Dispatcher::split(Request& request, Gathering::Kind kind, size_t args_per_k
     const uint16_t share = share_of_group_[key_groups_[key]];
     if (kind == Gathering::Kind::kMget) gathering.part_of_key.push_back(share);
     if (shares_[share].backend == nullptr) continue;
+    if (const TaskNotes* notes = gathering.parent->notes.get()) {
+      std::unique_ptr<TaskNotes>& of_part = shares_[share].part->notes;
+      if (of_part == nullptr) of_part = std::make_unique<TaskNotes>();
+      of_part->reads.emplace_back(request.args[1 + key * args_per_key]);
+      of_part->epoch = notes->epoch;
+    }
     const std::string_view first = encoded_argument(request.args[1 + key * args_per_key]);
     const std::string_view last = encoded_argument(request.args[(key + 1) * args_per_key]);
     shares_[share].backend->write(

@@ -30,9 +30,11 @@ struct GroupConfig;
 //   dispatcher_scan.cc      SCAN, RANDOMKEY
 //   dispatcher_scripts.cc   EVAL and the like
 //   dispatcher_transactions.cc   MULTI, EXEC, WATCH
+//   dispatcher_tracking.cc  CLIENT TRACKING
 //   dispatcher_blocking.cc  BLPOP and the like, CLIENT UNBLOCK
-//   dispatcher_pubsub.cc    SUBSCRIBE, PUBLISH and the like
 //   dispatcher_wait.cc      WAIT
+//   dispatcher_replicas.cc  reads that go to replicas
+//   dispatcher_pubsub.cc    SUBSCRIBE, PUBLISH and the like
 class Dispatcher : private SlotGate::Host {
  public:
   explicit Dispatcher(Worker& worker);
@@ -83,6 +85,7 @@ class Dispatcher : private SlotGate::Host {
     HeldRequest* held = nullptr;  // It was held, and goes on now: it has a task already.
     Task* task = nullptr;         // Or so.
     bool holds_client = false;    // The client's next request waits for its reply.
+    bool from_master = false;     // No replica could answer it.
   };
 
   bool check_and_run(Client& client, RequestParser& parser, std::string_view raw);
@@ -100,9 +103,12 @@ class Dispatcher : private SlotGate::Host {
   void refuse(Request& request, std::string_view error);
   Task* task_of(Request& request);
   void count_slot(Place place) noexcept;
+  void count_key(Place place, std::string_view key) noexcept;
   void forward(Request& request);
   void forward_to(Request& request, GroupIndex group);
   void forward_to_any(Request& request);
+  // Any server may be sent it, see dispatcher_careless.cc.
+  static bool is_careful(const Request& request);
   // False: it was refused, since this server would break its protocol over it.
   bool is_fit_for(Backend& backend, Request& request) {
     return !backend.may_be_careless() || is_fit_for_careless(backend, request);
@@ -130,6 +136,16 @@ class Dispatcher : private SlotGate::Host {
   void watch_answered(Client& client, const Task& task, std::string_view reply);
   std::string exec_error(const Task& task, std::string_view reply) const;
 
+  void tracking(Request& request);
+  // Asks every server whether it can tell of changes; then tracking is on.
+  void probe_tracking(Task* task);
+  void gathered_tracking(Gathering& gathering);
+  static void tracking_on(Task* task);
+  // Notes with the task which keys the request reads, if its client has to be told of changes.
+  void note_reads(Request& request, Task* task);
+  // CLIENT CACHING concerns one request, or one transaction.
+  static void end_caching(Client& client);
+
   void subscribe(Request& request);
   void publish(Request& request);
   void gathered_publish(Gathering& gathering);
@@ -141,6 +157,18 @@ class Dispatcher : private SlotGate::Host {
   void nudge(const GroupConfig& server);
   // `reply`: how many there are if empty.
   void end_replica_wait(Client::ReplicaWait& wait, std::string_view reply = {});
+
+  // Whether the request is one that replicas may answer, and its client wants that.
+  bool wants_replica(const Request& request) const noexcept;
+  // Sends it to a replica of the group, or refuses it; false if it is for the master. `positions_`:
+  // its keys.
+  bool read_from_replica(Request& request, GroupIndex group);
+  // How new a replica's data must be for the keys at `positions_`.
+  Ticks needed_freshness(const Request& request) const noexcept;
+  // The replica to ask; null: the master. False: `error_` says why neither.
+  bool find_replica(const Request& request, GroupIndex group, Ticks not_before, Backend*& backend);
+  // Has masters answer what replicas could not. False if there is nothing of the kind.
+  bool read_again_from_masters(Gathering& gathering);
 
   // Whether a CLIENT PAUSE concerns it.
   bool must_pause(const Client& client, const Command& command) const noexcept;
@@ -170,10 +198,18 @@ class Dispatcher : private SlotGate::Host {
   void ask(SlotId slot, uint32_t version, uint32_t db, std::vector<std::string> keys) override;
   void leave_gate(HeldRequest& held, Client* client);
 
+  // Ready to be used again.
+  void recycle(Gathering& gathering);
   Gathering& start_gathering(Request& request, Gathering::Kind kind);
+  Gathering& start_gathering(Task* parent, Gathering::Kind kind, uint32_t db, Lane lane);
   // A new part for that group; null if it was answered with an error at once. The part counts as
   // outstanding from here on.
   Task* add_part(Gathering& gathering, GroupIndex group, uint64_t size, Backend*& backend);
+  // The same for a backend that is known.
+  Task* add_part_to(Gathering& gathering, Backend& backend, uint64_t size);
+  // One that nobody can be asked for.
+  void fail_part(Gathering& gathering, std::string_view error);
+  Task* new_part(Gathering& gathering);
   void send_part(Gathering& gathering, GroupIndex group, std::string_view request);
   // Parts are being added: replies that come meanwhile must not end the gathering.
   void hold(Gathering& gathering) noexcept { ++gathering.outstanding; }
@@ -194,6 +230,7 @@ class Dispatcher : private SlotGate::Host {
     GroupIndex group;
     uint32_t keys;
     Backend* backend;  // Null if it refused.
+    Task* part;
   };
 
   Worker& worker_;

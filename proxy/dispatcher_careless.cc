@@ -30,6 +30,11 @@ bool is_fit(const Command& command, Arguments args, std::vector<uint32_t>& posit
 
 }  // namespace
 
+bool Dispatcher::is_careful(const Request& request) {
+  std::vector<uint32_t> positions;
+  return is_fit(request.command, request.args, positions);
+}
+
 bool Dispatcher::is_fit_for_careless(Backend& backend, Request& request) {
   if (is_fit(request.command, request.args, positions_)) return true;
   return is_need_met(backend, request);

@@ -67,7 +67,7 @@ void Dispatcher::publish(Request& request) {
   gathering.request = channel;
   hold(gathering);
   Backend* backend = nullptr;
-  if (add_part(gathering, place.group, request.raw.size(), backend) != nullptr) {
+  if (add_part(gathering, place.group, request.raw.size(), backend)) {
     if (request.held != nullptr) {
       send_held(*backend, *request.held);
     } else {

@@ -50,6 +50,7 @@ void Dispatcher::transaction_command(Request& request) {
       return;
     }
     client.transaction.reset();
+    end_caching(client);
     drop_watch(client);
     client.reply(resp::kOk);
   } else if (name == "unwatch") {
@@ -119,10 +120,10 @@ bool Dispatcher::queue(Request& request) {
     client.reply_error("ERR the transaction is larger than the limit (proxy.request_max)");
   } else if (!is_out_of_memory(request) && find_transaction_keys(request)) {
     transaction.queue(request.raw, request.args, positions_);
-    if ((request.command.flags & (kFlagWrite | kFlagMayReplicate)) != 0) transaction.note_write();
-    if (client.session.lane != Lane::kResp2) {
+    if (!client.session.is_plain) {
       transaction.add_shape(reply_shape(request.command, request.args));
     }
+    if ((request.command.flags & (kFlagWrite | kFlagMayReplicate)) != 0) transaction.note_write();
     if (request.command.name.starts_with("evalsha")) transaction.need_script(request.args[1]);
     if (action == kEval && !request.command.name.starts_with("evalsha")) keep_script(request);
     client.reply("+QUEUED\r\n");
@@ -140,6 +141,7 @@ void Dispatcher::exec(Request& request) {
   }
   const std::unique_ptr<Transaction> transaction = std::move(client.transaction);
   if (transaction->has_failed()) {
+    end_caching(client);
     drop_watch(client);
     client.reply_error("EXECABORT Transaction discarded because of previous errors.");
     return;
@@ -162,9 +164,10 @@ void Dispatcher::exec(Request& request) {
   whole.task = client.add_task(request.command, request.raw);
   whole.task->is_block = true;
   whole.task->replies_before = transaction->size() + 1;
-  if (client.session.lane != Lane::kResp2) {
+  if (!client.session.is_plain) {
     whole.task->notes = std::make_unique<TaskNotes>();
     whole.task->notes->block = transaction->shapes();
+    note_reads(whole, whole.task);
   }
   task_of(whole);
   positions_.resize(keys.size());

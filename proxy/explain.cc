@@ -138,6 +138,7 @@ std::string_view kind_of(const Command& command, Arguments args) noexcept {
     case kFanOutConcat:
     case kFanOutAllOk:
     case kFanOutAnyOk:
+    case kTracking:
     case kScriptLoad:
     case kScriptExists:
     case kScriptFlush:

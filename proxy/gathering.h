@@ -24,6 +24,7 @@ struct Gathering {
     kScan,          // One part: the cursor in it becomes ours.
     kRandomKey,     // One part at a time, until a group has a key.
     kEvalsha,       // One part: NOSCRIPT is repaired once.
+    kTracking,      // CLIENT TRACKING ON: whether every server can.
     kPublish,       // One part: the number of receivers in it becomes ours.
     kOwn,           // One part, a request of the proxy's own: no parent, the answer to `answer`.
   };
@@ -39,16 +40,17 @@ struct Gathering {
   uint64_t epoch = 0;                   // Of the topology that group numbers below belong to.
   GroupIndex group = 0;                 // kScan, kEvalsha: where the part went.
   std::vector<GroupIndex> groups_left;  // kRandomKey: not asked yet.
-  std::string request;    // kEvalsha, flushes: the whole request, as RESP. kPublish: the channel.
+  std::string request;    // The whole one: kEvalsha, flushes, from_replicas. kPublish: the channel.
   bool repaired = false;  // kEvalsha.
   bool is_flush = false;  // FLUSHALL, FLUSHDB: may have to go round twice.
-  bool second_round = false;                           // It has begun.
-  bool was_moving = false;                             // Slots were moving when it was sent.
+  bool second_round = false;   // It has begun.
+  bool from_replicas = false;  // Some of the parts may have to be asked of masters.
+  bool was_moving = false;     // Slots were moving when it was sent.
   std::function<void(std::string_view reply)> answer;  // kOwn.
 };
 
 // The client's reply from the parts' replies, all of which are there. Appended to `out`.
-// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha,
+// For the kinds that need nothing but the replies (all but kScan, kRandomKey, kEvalsha, kTracking,
 // kPublish and kOwn).
 void merge_replies(const Gathering& gathering, std::string& out);
 

@@ -1,6 +1,7 @@
 #include "proxy/info.h"
 
 #include <cstdio>
+#include <map>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -97,7 +98,7 @@ void write_server(InfoWriter& out, WorkerManager& manager, const Config& config)
   const auto uptime_s =
       static_cast<uint64_t>(std::max<int64_t>(0, (now_ms - manager.started_unix_ms()) / 1000));
   out.line("redis_version", kRedisVersion);
-  out.line("redis_mode", "standalone");
+  out.line("redis_mode", config.proxy.cluster_mode ? "cluster" : "standalone");
   out.line("pikaproxy_version", kVersion);
   out.line("pikaproxy_commit", kCommit);
   out.line("os", std::string(system.sysname) + " " + system.release + " " + system.machine);
@@ -113,18 +114,23 @@ void write_server(InfoWriter& out, WorkerManager& manager, const Config& config)
 }
 
 void write_backends(InfoWriter& out, const WorkerManager& manager) {
+  std::map<std::string, int> replicas;
   for (const auto& [names, server] : summarize_servers(manager.workers())) {
     const auto& [group, address] = names;
-    out.line("backend_" + group,
-             "server=" + address +
-                 ",state=" + (server.workers_up == server.workers ? "up" : "down") +
-                 ",connections=" + std::to_string(server.connections) + ",inflight=" +
-                 std::to_string(server.inflight) + ",requests=" + std::to_string(server.requests) +
-                 ",error_replies=" + std::to_string(server.error_replies) + ",connects_failed=" +
-                 std::to_string(server.connects_failed) + ",lost=" + std::to_string(server.lost) +
-                 ",timeouts=" + std::to_string(server.timeouts) +
-                 ",p50_us=" + std::to_string(server.latency.quantile_us(0.5)) +
-                 ",p99_us=" + std::to_string(server.latency.quantile_us(0.99)));
+    std::string name = "backend_" + group;
+    // Of those there may be several, known when they have been read from.
+    if (server.is_replica) name += "_replica" + std::to_string(replicas[group]++);
+    out.line(name, "server=" + address +
+                       ",state=" + (server.workers_up == server.workers ? "up" : "down") +
+                       ",connections=" + std::to_string(server.connections) +
+                       ",inflight=" + std::to_string(server.inflight) +
+                       ",requests=" + std::to_string(server.requests) +
+                       ",error_replies=" + std::to_string(server.error_replies) +
+                       ",connects_failed=" + std::to_string(server.connects_failed) +
+                       ",lost=" + std::to_string(server.lost) +
+                       ",timeouts=" + std::to_string(server.timeouts) +
+                       ",p50_us=" + std::to_string(server.latency.quantile_us(0.5)) +
+                       ",p99_us=" + std::to_string(server.latency.quantile_us(0.99)));
   }
 }
 
@@ -157,6 +163,7 @@ std::string info_text(WorkerManager& manager, const std::set<std::string>& secti
   if (out.section("Clients")) {
     out.line("connected_clients", sum(manager, &WorkerStats::clients));
     out.line("maxclients", config.proxy.max_clients);
+    out.line("tracking_clients", sum(manager, &WorkerStats::tracking_clients));
     out.line("blocked_clients", sum(manager, &WorkerStats::blocked_clients));
   }
   if (out.section("Memory")) {
@@ -215,7 +222,7 @@ std::string info_text(WorkerManager& manager, const std::set<std::string>& secti
     }
   }
   if (out.section("Latencystats", false)) write_latency(out, manager);
-  if (out.section("Cluster")) out.line("cluster_enabled", uint64_t{0});
+  if (out.section("Cluster")) out.line("cluster_enabled", uint64_t{config.proxy.cluster_mode});
   if (out.section("Proxy")) {
     out.line("workers", manager.workers().size());
     out.line("router", config.proxy.router == RouterKind::kSlot ? "slot" : "ketama");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <utility>
 
 #include "common/process_stats.h"
@@ -121,6 +122,30 @@ Result<bool> WorkerManager::kill_client(uint64_t id) {
       answers);
   if (!answered) return no_answer();
   return std::find(answers.begin(), answers.end(), 1) != answers.end();
+}
+
+Result<std::vector<ProxyHotKey>> WorkerManager::hot_keys() {
+  using Keys = std::vector<ProxyHotKey>;
+  std::vector<Keys> answers;
+  const bool answered = gather<Keys>(
+      workers_, [](Worker& worker) { return worker.hot_keys().read(HotKeys::Clock::now()); },
+      answers);
+  if (!answered) return no_answer();
+  // By what is known of a key: long ones that begin alike count as one if they are equally long.
+  std::map<std::pair<std::string, uint64_t>, ProxyHotKey> merged;
+  for (Keys& keys : answers) {
+    for (ProxyHotKey& key : keys) {
+      ProxyHotKey& sum = merged[{key.key, key.key_bytes}];
+      key.ops_per_second += sum.ops_per_second;
+      sum = std::move(key);
+    }
+  }
+  Keys all;
+  for (auto& [name, key] : merged) all.push_back(std::move(key));
+  std::sort(all.begin(), all.end(), [](const ProxyHotKey& a, const ProxyHotKey& b) {
+    return a.ops_per_second > b.ops_per_second;
+  });
+  return all;
 }
 
 std::vector<ProxySlowRequest> WorkerManager::slow_requests() const {

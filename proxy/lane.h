@@ -11,7 +11,14 @@ namespace pikaproxy {
 enum class Lane : uint8_t {
   kResp2,  // Clients that have not asked for anything else.
   kResp3,  // Clients with HELLO 3.
+  // Clients with HELLO 3 and CLIENT TRACKING, see tracking.h: the server tells over the connection
+  kTracking,   // of keys that were read over it and have changed,
+  kBroadcast,  // of all keys that have changed.
 };
-inline constexpr size_t kLaneCount = 2;
+inline constexpr size_t kLaneCount = 4;
+
+inline constexpr bool is_tracking(Lane lane) noexcept {
+  return lane >= Lane::kTracking;
+}
 
 }  // namespace pikaproxy

@@ -90,6 +90,11 @@ void write_clients(MetricsWriter& out, const WorkerManager& manager) {
     for (const auto& worker : workers) total += stats_of(worker).disconnects[i].get();
     out.sample({{"reason", kReasons[i]}}, total);
   }
+  out.family("pikaproxy_client_tracking", "gauge", "Clients with CLIENT TRACKING ON.");
+  out.sample({}, sum(workers, &WorkerStats::tracking_clients));
+  out.family("pikaproxy_client_invalidations_total", "counter",
+             "Messages that a key has changed, to clients with CLIENT TRACKING ON.");
+  out.sample({}, sum(workers, &WorkerStats::invalidations));
   out.family("pikaproxy_client_received_bytes_total", "counter", "Bytes from clients.");
   out.sample({}, sum(workers, &WorkerStats::received_bytes));
   out.family("pikaproxy_client_sent_bytes_total", "counter", "Bytes queued for clients.");

@@ -1,6 +1,6 @@
 // PROXY: what only a proxy can answer. No other server knows this command.
 
-#include "common/resp.h"
+#include "common/resp3.h"
 #include "proxy/client.h"
 #include "proxy/explain.h"
 #include "proxy/local_commands.h"
@@ -9,18 +9,19 @@
 namespace pikaproxy {
 namespace {
 
-void append_text_or_null(std::string& out, std::string_view text) {
+void append_text_or_null(std::string& out, RespVersion version, std::string_view text) {
   if (text.empty()) {
-    resp::append_null(out);
+    out += resp::null(version);
   } else {
     resp::append_bulk(out, text);
   }
 }
 
 // One group's part of the request.
-void append_part(std::string& out, Worker& worker, const Explanation::Part& part, Arguments args) {
+void append_part(std::string& out, Client& client, const Explanation::Part& part, Arguments args) {
+  Worker& worker = client.worker();
   const GroupConfig& group = worker.topology().groups[part.group];
-  resp::append_map(out, 5);
+  resp::append_map(out, client.version(), 5);
   resp::append_bulk(out, "group");
   resp::append_bulk(out, group.name);
   resp::append_bulk(out, "server");
@@ -37,6 +38,7 @@ void append_part(std::string& out, Worker& worker, const Explanation::Part& part
 
 void proxy_explain(Client& client, const Command&, Arguments args) {
   Worker& worker = client.worker();
+  const RespVersion version = client.version();
   const Arguments request = args.subspan(2);
   const ExplainContext context{
       worker.topology(), worker.gate(),        worker.config().proxy.router == RouterKind::kSlot,
@@ -47,28 +49,29 @@ void proxy_explain(Client& client, const Command&, Arguments args) {
       explanation.parts.size() == 1 ? &explanation.parts.front() : nullptr;
   const GroupConfig* group = only != nullptr ? &worker.topology().groups[only->group] : nullptr;
   std::string out;
-  resp::append_map(out, 8);
+  resp::append_map(out, version, 8);
   resp::append_bulk(out, "command");
-  append_text_or_null(out, explanation.command != nullptr ? explanation.command->name : "");
+  append_text_or_null(out, version,
+                      explanation.command != nullptr ? explanation.command->name : "");
   resp::append_bulk(out, "class");
   resp::append_bulk(out, explanation.kind);
   resp::append_bulk(out, "slot");
   if (only != nullptr && only->slots.size() == 1) {
     resp::append_integer(out, only->slots.front());
   } else {
-    resp::append_null(out);
+    out += resp::null(version);
   }
   resp::append_bulk(out, "group");
-  append_text_or_null(out, group != nullptr ? group->name : "");
+  append_text_or_null(out, version, group != nullptr ? group->name : "");
   resp::append_bulk(out, "server");
-  append_text_or_null(out, group != nullptr ? group->server.to_string() : "");
+  append_text_or_null(out, version, group != nullptr ? group->server.to_string() : "");
   resp::append_bulk(out, "parts");
   resp::append_array(out, static_cast<int64_t>(explanation.parts.size()));
-  for (const Explanation::Part& part : explanation.parts) append_part(out, worker, part, request);
+  for (const Explanation::Part& part : explanation.parts) append_part(out, client, part, request);
   resp::append_bulk(out, "waits");
-  append_text_or_null(out, explanation.waits);
+  append_text_or_null(out, version, explanation.waits);
   resp::append_bulk(out, "error");
-  append_text_or_null(out, explanation.error);
+  append_text_or_null(out, version, explanation.error);
   client.reply(out);
 }
 

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "common/address.h"
+
 namespace pikaproxy {
 namespace {
 
@@ -61,6 +63,7 @@ std::optional<ReplicationReport> parse_replication(std::string_view reply) {
   bool has_role = false;
   bool has_offset = false;
   bool is_pika = false;
+  std::string host;
   std::vector<std::string_view> replicas;
   while (!reply.empty()) {
     std::string_view line = reply.substr(0, reply.find('\n'));
@@ -83,13 +86,18 @@ std::optional<ReplicationReport> parse_replication(std::string_view reply) {
       report.offset = binlog_place(field_of(value, "binlog_offset"));
     } else if (name == "master_link_status") {
       report.link_up = value == "up";
-    } else if (name == "master_last_io_seconds_ago" && !value.starts_with('-')) {
-      report.silent_s = static_cast<uint32_t>(number_of(value));
+    } else if (name == "master_replid" || name == "ReplicationID") {
+      report.replication_id = value;
+    } else if (name == "master_host") {
+      host = value;
+    } else if (name == "master_port") {
+      report.master = Address{host, static_cast<uint16_t>(number_of(value)), ""}.to_string();
     } else if (is_replica_line(name)) {
       replicas.push_back(value);
     }
   }
   if (!has_role || !has_offset) return std::nullopt;
+  report.applies_later = is_pika;
   // After the loop: Pika tells its own place after those of its replicas.
   for (const std::string_view fields : replicas) {
     report.replicas.push_back(is_pika ? pika_replica(fields, report.offset)

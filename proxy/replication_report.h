@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,13 +16,17 @@ struct ReplicationReport {
   };
 
   bool is_master = false;
+  std::string replication_id;  // Of the history that offsets count; empty where servers tell none.
   // How far its data has got. Redis counts bytes of the replication stream. Pika numbers its files
   // of at most 100 MiB and counts in each; here that is one number, file * 2^32 + place.
   uint64_t offset = 0;
+  // Pika: a replica has got to its place when the binlog is written; its data follows a moment
+  // later.
+  bool applies_later = false;
   std::vector<Replica> replicas;  // A master's.
   // A replica's.
+  std::string master;  // "host:port"
   bool link_up = false;
-  std::optional<uint32_t> silent_s;  // Seconds since its master was heard; Pika does not tell.
 };
 
 // From the whole reply to INFO replication. Nothing if it is another reply, or nothing is said of a

@@ -9,6 +9,7 @@ ServerSummaries summarize_servers(const std::vector<std::unique_ptr<Worker>>& wo
     const std::lock_guard lock(stats.servers_mutex);
     for (const auto& server : stats.servers) {
       ServerSummary& sum = summaries[{server->group, server->server}];
+      sum.is_replica = server->is_replica;
       ++sum.workers;
       sum.workers_up += server->up.get();
       sum.connections += server->connections.get();

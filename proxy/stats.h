@@ -18,6 +18,7 @@ struct ServerStats {
   // Constant after construction.
   std::string group;
   std::string server;
+  bool is_replica = false;
 
   Counter up;           // 1 from the first success on database 0 until an attempt fails.
   Counter connections;  // Open ones.
@@ -48,7 +49,9 @@ struct WorkerStats {
 
   Counter clients;
   Counter clients_total;
-  Counter blocked_clients;  // Waiting at a server now.
+  Counter tracking_clients;  // With CLIENT TRACKING ON now.
+  Counter invalidations;     // Messages to them, or to whom they redirect.
+  Counter blocked_clients;   // Waiting at a server now.
   std::array<Counter, kDisconnectCount> disconnects;
   Counter received_bytes;
   Counter sent_bytes;
@@ -71,10 +74,12 @@ struct WorkerStats {
   std::array<Histogram, kCommandClassCount> latency;   // Parsed to answered.
   std::array<Histogram, kCommandClassCount> own_time;  // The part of it spent in the proxy.
 
-  std::shared_ptr<ServerStats> add_server(const std::string& group, const std::string& server) {
+  std::shared_ptr<ServerStats> add_server(const std::string& group, const std::string& server,
+                                          bool is_replica = false) {
     auto stats = std::make_shared<ServerStats>();
     stats->group = group;
     stats->server = server;
+    stats->is_replica = is_replica;
     const std::lock_guard lock(servers_mutex);
     servers.push_back(stats);
     return stats;

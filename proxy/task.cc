@@ -4,12 +4,17 @@
 #include <cstdlib>
 #include <new>
 
+#include "proxy/tracking.h"
+
 namespace pikaproxy {
 namespace {
 
 constexpr size_t kTasksKept = 2048;
 
 }  // namespace
+
+TaskNotes::TaskNotes() = default;
+TaskNotes::~TaskNotes() = default;
 
 void KeptBytes::append(BlockPool& pool, std::string_view bytes) {
   if (size_ + bytes.size() > capacity_) {
@@ -80,7 +85,7 @@ void TaskPool::give_back(Task* task, BlockPool& pool) noexcept {
   task->sent = 0;
   task->server_time = 0;
   task->done = false;
-  task->is_error = false;
+  task->is_error = task->failed_here = false;
   task->streaming = false;
   task->dropped = false;
   task->is_block = false;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,6 +15,7 @@ namespace pikaproxy {
 
 class Backend;
 class Client;
+struct ClientTracking;
 struct ReplyShape;
 struct Gathering;
 struct HeldRequest;
@@ -40,9 +42,15 @@ class KeptBytes {
   char inline_[kInlineBytes];
 };
 
-// What only some tasks of RESP3 clients have.
+// What only some tasks have.
 struct TaskNotes {
-  std::vector<const ReplyShape*> block;  // A transaction: the shapes of its replies.
+  std::vector<const ReplyShape*> block;      // A transaction: the shapes of its replies.
+  std::vector<std::string> reads;            // Keys, where the client has to be told of changes.
+  uint64_t epoch = 0;                        // Tracking's, when it was sent.
+  std::unique_ptr<ClientTracking> tracking;  // What CLIENT TRACKING ON asks for.
+
+  TaskNotes();
+  ~TaskNotes();
 };
 
 // One request on its way. It has up to two holders, who both know it by pointer: the client's queue
@@ -69,6 +77,7 @@ struct Task {
   uint32_t error_before = 0;    // A transaction: bytes of an earlier error at the start of `reply`.
   uint16_t part = 0;            // Which part of its gathering.
   bool is_error = false;        // The reply is an error, the server's or our own.
+  bool failed_here = false;     // The error is the proxy's own: no server has answered it.
   bool done = false;            // The reply is complete (in `reply`).
   bool streaming = false;       // The first bytes of the reply went out to the client already.
   bool dropped = false;         // The reply was too large to be kept: an error is the answer.
@@ -123,11 +132,11 @@ class TaskQueue {
     tail_ = task;
     ++size_;
   }
-  // Puts it behind the front.
-  void push_second(Task* task) noexcept {
-    task->*Next = head_->*Next;
-    head_->*Next = task;
-    if (tail_ == head_) tail_ = task;
+  // `earlier` is in the queue.
+  void push_behind(Task* earlier, Task* task) noexcept {
+    task->*Next = earlier->*Next;
+    earlier->*Next = task;
+    if (tail_ == earlier) tail_ = task;
     ++size_;
   }
   Task* pop() noexcept {

@@ -45,6 +45,7 @@ std::shared_ptr<const Topology> make_topology(std::shared_ptr<const SlotTable> t
     config.server = group.master;
     config.user = group.user;
     config.password = group.password;
+    config.replicas = group.replicas;
   }
   std::vector<bool> serves(table->groups.size());
   std::vector<bool> is_left(table->groups.size());

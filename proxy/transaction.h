@@ -38,12 +38,12 @@ class Transaction {
   // The EVALSHA just queued needs this script.
   void need_script(std::string_view sha) { scripts_.emplace_back(sha); }
 
-  // One of its requests changes data.
-  void note_write() noexcept { writes_ = true; }
-  bool writes() const noexcept { return writes_; }
   // The form of the reply to the request just queued, where the client speaks RESP3.
   void add_shape(const ReplyShape* shape) { shapes_.push_back(shape); }
   const std::vector<const ReplyShape*>& shapes() const noexcept { return shapes_; }
+  // One of its requests changes data.
+  void note_write() noexcept { writes_ = true; }
+  bool writes() const noexcept { return writes_; }
 
   uint32_t size() const noexcept { return size_; }
   uint64_t bytes() const noexcept { return block_.size(); }

@@ -23,6 +23,8 @@ Worker::Worker(WorkerManager& manager, size_t index, Resolver& resolver,
       index_(index),
       dispatcher_(*this),
       backends_(*this, resolver),
+      replica_reads_(*this),
+      monitors_(*this),
       subscriptions_(*this, resolver),
       config_(std::move(config)),
       topology_(std::move(topology)) {
@@ -38,6 +40,7 @@ void Worker::start() {
   loop_.set_turn_end([this] { end_turn(); });
   loop_.post([this] {
     backends_.install(*topology_, {});
+    replica_reads_.install(*topology_, *topology_);
     subscriptions_.install(*topology_);
     tick();
   });
@@ -81,6 +84,7 @@ void Worker::remove_client(Client* client, Disconnect why) {
   (client->previous_ != nullptr ? client->previous_->next_ : clients_) = client->next_;
   if (client->next_ != nullptr) client->next_->previous_ = client->previous_;
   if (client->resuming_) std::erase(resuming_, client);
+  tracking_.client_gone(*client);
   stats_.clients.subtract();
   stats_.disconnects[static_cast<size_t>(why)].add();
   manager_.client_gone(*this);
@@ -168,14 +172,16 @@ void Worker::note_drained() {
 
 void Worker::use_topology(std::shared_ptr<const Topology> topology) {
   const std::vector<GroupIndex> to_drain = groups_to_drain(*topology);
-  topology_ = std::move(topology);
+  const std::shared_ptr<const Topology> before = std::exchange(topology_, std::move(topology));
   table_drained_ = nullptr;
   // In this order: what was accepted is noted before held requests add to it.
   backends_.install(*topology_, to_drain);
+  replica_reads_.install(*before, *topology_);
   subscriptions_.install(*topology_);
   dispatcher_.gate().install(topology_->table);
   dispatcher_.gate().run();
   dispatcher_.topology_changed();
+  tracking_.topology_changed();
 }
 
 void Worker::drain(std::function<void()> drained) {
@@ -190,6 +196,7 @@ void Worker::tick() {
   backends_.check_timeouts();
   subscriptions_.check_timeouts();
   dispatcher_.expire_held();
+  replica_reads_.tick();
   if (now_s() == last_second_) return;
   last_second_ = now_s();
   for_each_client([this](Client& client) { client.check_timeouts(last_second_); });
@@ -211,6 +218,7 @@ void Worker::end_turn() {
       if (client->is_open()) client->resume();
     }
   }
+  monitors_.flush();
   if (gate.held_bytes() != stats_.held_bytes.get()) {
     stats_.held_requests.set(gate.held());
     stats_.held_bytes.set(gate.held_bytes());
@@ -226,6 +234,7 @@ void Worker::end_turn() {
 }
 
 void Worker::complete(Task* task, std::string_view piece) {
+  if (task->notes != nullptr) tracking_.answered(*task);
   if (task->gathering != nullptr) {
     task->reply.append(loop_.pool(), piece);
     task->done = true;
@@ -253,7 +262,7 @@ void Worker::fail(Task* task, std::string_view text) {
   }
   task->reply.clear(loop_.pool());
   task->error_before = 0;
-  task->is_error = true;
+  task->is_error = task->failed_here = true;
   complete(task, resp::error(text));
 }
 

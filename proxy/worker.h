@@ -16,12 +16,16 @@
 #include "proxy/client.h"
 #include "proxy/dispatcher.h"
 #include "proxy/event_loop.h"
+#include "proxy/hot_keys.h"
 #include "proxy/mailbox.h"
+#include "proxy/monitor.h"
+#include "proxy/replica_reads.h"
 #include "proxy/slowlog.h"
 #include "proxy/stats.h"
 #include "proxy/subscriptions.h"
 #include "proxy/task.h"
 #include "proxy/topology.h"
+#include "proxy/tracking.h"
 
 namespace pikaproxy {
 
@@ -68,12 +72,16 @@ class Worker {
   // The worker's thread only, all below.
   WorkerStats& stats() noexcept { return stats_; }
   Slowlog& slowlog() noexcept { return slowlog_; }
+  HotKeys& hot_keys() noexcept { return hot_keys_; }
   WorkerManager& manager() noexcept { return manager_; }
   const Config& config() const noexcept { return *config_; }
   const Topology& topology() const noexcept { return *topology_; }
   BackendManager& backends() noexcept { return backends_; }
-  Subscriptions& subscriptions() noexcept { return subscriptions_; }
+  Tracking& tracking() noexcept { return tracking_; }
   const SlotGate& gate() noexcept { return dispatcher_.gate(); }
+  Monitors& monitors() noexcept { return monitors_; }
+  ReplicaReads& replica_reads() noexcept { return replica_reads_; }
+  Subscriptions& subscriptions() noexcept { return subscriptions_; }
   TaskPool& tasks() noexcept { return tasks_; }
   RequestParser& parser() noexcept { return parser_; }
   uint32_t now_s() const noexcept { return static_cast<uint32_t>(loop_.now() / 1'000'000); }
@@ -92,6 +100,11 @@ class Worker {
       dispatcher_.drop_connections(client);
     }
     if (client.subscriptions != nullptr) subscriptions_.drop(client);
+  }
+  // See Dispatcher::ask().
+  void ask(Backend& backend, std::string_view request,
+           std::function<void(std::string_view)> answer) {
+    dispatcher_.ask(backend, request, std::move(answer));
   }
   // See Dispatcher::unblock().
   void unblock(Client& client, bool with_error, std::function<void(bool)> done) {
@@ -141,10 +154,14 @@ class Worker {
   const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>(loop_);
   WorkerStats stats_;
   Slowlog slowlog_;
+  HotKeys hot_keys_;
   TaskPool tasks_;
   RequestParser parser_;
   Dispatcher dispatcher_;
+  Tracking tracking_{*this};
   BackendManager backends_;
+  ReplicaReads replica_reads_;
+  Monitors monitors_;
   Subscriptions subscriptions_;
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const Topology> topology_;

@@ -275,6 +275,19 @@ void WorkerManager::note_reload(bool successful) noexcept {
   last_reload_unix_s_.store(unix_ms() / 1000);
 }
 
+void WorkerManager::find_worker(Worker& asker, std::function<bool(Worker&)> ask,
+                                std::function<void(const Worker*)> found) {
+  const auto who = std::make_shared<std::atomic<const Worker*>>(nullptr);
+  const auto barrier = std::make_shared<Barrier>([&asker, who, found = std::move(found)] {
+    asker.loop().post([who, found] { found(who->load()); });
+  });
+  for (const auto& worker : workers_) {
+    worker->loop().post([worker = worker.get(), ask, who, barrier] {
+      if (ask(*worker)) who->store(worker);
+    });
+  }
+}
+
 void WorkerManager::ask_workers(
     Client& client, const Command& command, std::function<std::string(Worker&)> ask,
     std::function<std::string(const std::vector<std::string>&)> combine) {
@@ -318,7 +331,7 @@ std::string WorkerManager::not_ready_reason() const {
   if (stats.servers.empty()) return "no group is configured: no slot is served";
   std::string down;
   for (const auto& server : stats.servers) {
-    if (server->up.get() != 0) continue;
+    if (server->is_replica || server->up.get() != 0) continue;
     down += (down.empty() ? "" : ", ") + server->server + " of group " + server->group;
   }
   return down.empty() ? "" : "not reachable: " + down;

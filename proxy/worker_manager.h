@@ -73,6 +73,10 @@ class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspe
   const std::string& connection_name() const noexcept { return connection_name_; }
   uint64_t next_client_id() noexcept { return next_client_id_.fetch_add(1) + 1; }
   void client_gone(const Worker& worker) noexcept;
+  // Asks every worker on its own thread; then `found` runs on the asker's thread with one that said
+  // yes, or null.
+  void find_worker(Worker& asker, std::function<bool(Worker&)> ask,
+                   std::function<void(const Worker*)> found);
   // Has every worker answer on its own thread, then `client` get what `combine` makes of the
   // answers, in the order of its requests. Called on the client's worker's thread.
   void ask_workers(Client& client, const Command& command, std::function<std::string(Worker&)> ask,
@@ -92,6 +96,7 @@ class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspe
   Result<std::vector<ProxyClient>> clients() override;
   Result<bool> kill_client(uint64_t id) override;
   std::vector<ProxySlowRequest> slow_requests() const override;
+  Result<std::vector<ProxyHotKey>> hot_keys() override;
 
   // ProxyControl. Who waits is told on a worker's thread, in stop(), or, once that has begun, on a
   // thread of its own.

@@ -85,4 +85,20 @@ bool is_utf8(std::string_view text) noexcept {
   return true;
 }
 
+std::string base64(std::string_view bytes) {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t three = 0;
+    for (size_t j = 0; j < 3; ++j) {
+      three = three << 8 | (i + j < bytes.size() ? static_cast<uint8_t>(bytes[i + j]) : 0u);
+    }
+    for (size_t j = 0; j < 4; ++j) {
+      text += i + j > bytes.size() ? '=' : kDigits[three >> (18 - 6 * j) & 63];
+    }
+  }
+  return text;
+}
+
 }  // namespace pikaproxy

@@ -21,5 +21,7 @@ std::string dump_json(const nlohmann::json& value);
 
 // Whether it can be sent as a JSON string.
 bool is_utf8(std::string_view text) noexcept;
+// RFC 4648, with "=" at the end.
+std::string base64(std::string_view bytes);
 
 }  // namespace pikaproxy

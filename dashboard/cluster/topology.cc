@@ -191,7 +191,11 @@ SlotTable slot_view(const ClusterTopology& topology) {
   std::map<uint32_t, uint16_t> index = {{0, SlotEntry::kNone}};
   for (const auto& [id, group] : topology.groups) {
     index[id] = static_cast<uint16_t>(table.groups.size());
-    table.groups.push_back({id, group.name, group.master(), group.username, group.password});
+    TableGroup& entry = table.groups.emplace_back();
+    entry = {id, group.name, group.master(), group.username, group.password, {}};
+    for (const ClusterServer& server : group.servers) {
+      if (!server.is_master) entry.replicas.push_back(server.address);
+    }
   }
   for (size_t slot = 0; slot < kSlotCount; ++slot) {
     const ClusterSlot& from = topology.slots[slot];

@@ -1,12 +1,14 @@
 #include "dashboard/health/health_api.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "common/slot_ranges.h"
 #include "common/version.h"
 #include "dashboard/api/api_problem.h"
 #include "dashboard/api/body_reader.h"
+#include "dashboard/api/json_text.h"
 #include "dashboard/api/query_reader.h"
 #include "dashboard/api/time_text.h"
 #include "dashboard/cluster/cluster_api.h"
@@ -261,6 +263,30 @@ ApiResult get_commands(const HealthParts& parts, const ApiRequest& request) {
   return json_reply({{"commands", std::move(list)}});
 }
 
+ApiResult get_hot_keys(const HealthParts& parts, const ApiRequest& request) {
+  if (auto problem = unknown_proxy(request)) return *problem;
+  QueryReader query(request);
+  const size_t limit = query.limit();
+  if (auto problem = query.finish()) return *problem;
+  const auto keys = parts.proxy.hot_keys();
+  if (!keys) return unavailable("proxy_busy", keys.error(), 1);
+  const auto state = parts.controller.state();
+  Json list = Json::array();
+  for (const ProxyHotKey& hot : *keys) {
+    if (list.size() == limit) break;
+    const ClusterSlot& slot = state->topology.slots[hot.slot];
+    Json json = {{"key_bytes", hot.key_bytes},
+                 {"slot", hot.slot},
+                 {"group", slot.state == SlotState::kUnassigned ? Json() : Json(slot.group)},
+                 {"ops_per_second", std::llround(hot.ops_per_second)}};
+    const bool is_text = is_utf8(hot.key);
+    json["key"] = is_text ? Json(hot.key) : Json();
+    json["key_base64"] = is_text ? Json() : Json(base64(hot.key));
+    list.push_back(std::move(json));
+  }
+  return json_reply({{"hotkeys", std::move(list)}});
+}
+
 // ---- Series ----
 
 ApiResult get_series(const HealthParts& parts, const ApiRequest& request) {
@@ -468,6 +494,11 @@ std::vector<ApiRoute> health_routes(const HealthParts& parts) {
        .path = "/proxies/{id}/commands",
        .operation_id = "getCommands",
        .handler = bind(get_commands)},
+      {.method = "GET",
+       .path = "/proxies/{id}/hotkeys",
+       .operation_id = "getHotKeys",
+       .query = {"limit"},
+       .handler = bind(get_hot_keys)},
       {.method = "GET",
        .path = "/stats/series",
        .operation_id = "getSeries",

@@ -218,9 +218,8 @@ TEST_SUITE("common/command_table") {
     CHECK(command("info").command_class == CommandClass::kAdmin);
     CHECK(subcommand("client", "tracking").refusal ==
           "unknown subcommand 'TRACKING'. Try CLIENT HELP.");
-    for (const auto name :
-         {"monitor", "waitaof", "cluster", "acl", "migrate", "debug", "shutdown", "replicaof",
-          "sflush", "psync", "restore-asking", "sentinel", "swapdb", "move"}) {
+    for (const auto name : {"waitaof", "acl", "migrate", "debug", "shutdown", "replicaof", "sflush",
+                            "psync", "restore-asking", "sentinel", "swapdb", "move"}) {
       CHECK(command(name).action == CommandAction::kRefuse);
     }
   }

@@ -790,9 +790,9 @@ def test_every_command(t):
 def test_refused(t):
     """What is not served says why and keeps the connection."""
     with ThreeGroups(t) as cluster, cluster.client() as client:
-        for line in ("MONITOR|SYNC|PSYNC ? -1|REPLICAOF no one|SHUTDOWN NOSAVE"
+        for line in ("SYNC|PSYNC ? -1|REPLICAOF no one|SHUTDOWN NOSAVE"
                      "|DEBUG SLEEP 0|SAVE|BGSAVE|BGREWRITEAOF|LASTSAVE|SWAPDB 0 1|MOVE k 1|MIGRATE h 1 k 0 1|WAITAOF 0 0 0"
-                     "|CLUSTER INFO|CLUSTER SLOTS|READONLY|READWRITE|ASKING|ACL WHOAMI|MODULE LIST|LATENCY LATEST"
+                     "|CLUSTER INFO|CLUSTER SLOTS|ASKING|ACL WHOAMI|MODULE LIST|LATENCY LATEST"
                      "|ROLE|FAILOVER|SENTINEL MASTERS|REPLCONF x y|CONFIG REWRITE"
                      "|CLIENT TRACKING ON|CLIENT CACHING YES|CLIENT GETREDIR|CLIENT TRACKINGINFO"
                      "|SCRIPT DEBUG YES|PFDEBUG x y|PFSELFTEST|MEMORY DOCTOR|MEMORY STATS|RESTORE-ASKING k 0 x").split("|"):

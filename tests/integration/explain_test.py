@@ -118,6 +118,18 @@ def test_who_may_ask(t):
         t.equal(pairs(client.call("PROXY", "EXPLAIN", "FLUSHALL"))["error"], None, "and an administrator may")
 
 
+def test_resp3(t):
+    with Three(t) as cluster, cluster.proxy.client() as client:
+        before = pairs(client.call("PROXY", "EXPLAIN", "GET", "a"))
+        client.call("HELLO", "3")
+        after = client.call("PROXY", "EXPLAIN", "GET", "a")
+        t.check(isinstance(after, dict), "a map", after)
+        t.equal({name.decode(): value for name, value in after.items() if name != b"parts"},
+                {name: value for name, value in before.items() if name != "parts"}, "that says the same")
+        t.equal(after[b"parts"][0], {name.encode(): value for name, value in pairs(before["parts"][0]).items()},
+                "and so do its parts")
+
+
 def test_down(t):
     with Three(t) as cluster, cluster.proxy.client() as client:
         part = pairs(pairs(client.call("PROXY", "EXPLAIN", "GET", "a"))["parts"][0])
@@ -131,4 +143,5 @@ def test_down(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_what_is_said_happens, test_random_requests, test_who_may_ask, test_down]))
+    sys.exit(run_tests(__doc__, [test_what_is_said_happens, test_random_requests, test_who_may_ask, test_resp3,
+                                 test_down]))

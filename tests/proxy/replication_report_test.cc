@@ -44,18 +44,19 @@ TEST_SUITE("proxy/replication_report") {
 
   TEST_CASE("a Redis replica tells its place and how it stands with its master") {
     const ReplicationReport report = report_of(
-        "role:slave\r\nmaster_link_status:up\r\nmaster_last_io_seconds_ago:3\r\n"
+        "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:7001\r\nmaster_link_status:up\r\nmaster_"
+        "last_io_seconds_ago:3\r\n"
         "slave_read_repl_offset:80\r\nslave_repl_offset:77\r\nslave_priority:100\r\n"
-        "connected_slaves:0\r\nmaster_repl_offset:77\r\n");
+        "connected_slaves:0\r\nmaster_replid:abc\r\nmaster_repl_offset:77\r\n");
     CHECK_FALSE(report.is_master);
     CHECK(report.link_up);
     CHECK(report.offset == 77);
-    CHECK(report.silent_s == 3u);
+    CHECK(report.master == "10.0.0.1:7001");
+    CHECK(report.replication_id == "abc");
     const ReplicationReport alone = report_of(
         "role:slave\r\nmaster_link_status:down\r\nmaster_last_io_seconds_ago:-1\r\n"
         "slave_repl_offset:77\r\n");
     CHECK_FALSE(alone.link_up);
-    CHECK_FALSE(alone.silent_s.has_value());
   }
 
   TEST_CASE("Pika counts in files, and its replicas by how far they are behind") {
@@ -66,6 +67,7 @@ TEST_SUITE("proxy/replication_report") {
     };
     const uint64_t place = (uint64_t{2} << 32) + 3216;
     CHECK(pika("(db0:0)").offset == place);
+    CHECK(pika("(db0:0)").applies_later);
     CHECK(pika("(db0:0)").replicas.at(0).offset == place);
     CHECK(pika("(db0:216)").replicas.at(0).offset == place - 216);
     CHECK(pika("(db0:4000)").replicas.at(0).offset == 0);

@@ -157,7 +157,7 @@ struct Cluster {
                                    const std::string& key = "k") {
     auto table = std::make_shared<SlotTable>();
     table->epoch = epoch;
-    table->groups = {{1, "a", a.address(), "", ""}, {2, "b", b.address(), "", ""}};
+    table->groups = {{1, "a", a.address(), "", "", {}}, {2, "b", b.address(), "", "", {}}};
     table->slots.fill({SlotState::kNormal, 0, SlotEntry::kNone});
     table->slots[slot_of(key)] = {state, 0,
                                   state == SlotState::kMigrating ? uint16_t{1} : SlotEntry::kNone};

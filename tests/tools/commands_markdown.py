@@ -30,6 +30,7 @@ ACTIONS = {
     "kScriptFlush": "all groups; the proxy forgets its scripts",
     "kEval": "all keys in one slot; sent again where the server lost the script",
     "kTransaction": "keys of one slot, sent as one block at EXEC",
+    "kTracking": "the proxy, if all groups' servers can; they tell of changed keys",
     "kBlock": "all keys in one slot; waits on a connection of the client's own",
     "kSubscribe": "the groups of its channels; a pattern: all groups. One subscription for all clients of a worker",
     "kPublish": "the group of the channel's slot; clients are counted, not connections",
@@ -65,7 +66,7 @@ HEAD = """# Commands
 
 <!-- Written by tests/tools/commands_markdown.py from common/command_table_data.cc; do not edit. -->
 
-What the proxy does with each command of Redis 7.4, and with `PROXY`: %d are served, %d are refused with the reason. What is
+What the proxy does with each command of Redis 7.4, with `PROXY` and with those of codis-proxy: %d are served, %d are refused with the reason. What is
 in neither list gets `-ERR unknown command`; no command is forwarded by guess. Key positions, arities and
 flags are those of Redis 7.0.15 and compared with it (`tests/integration/command_table_test.py`). Whether a
 server knows a newer command is the server's business: its error comes back unchanged.

@@ -5,7 +5,7 @@ import { randomId } from './lib/random';
 import { thin } from './lib/history';
 import type { Series } from './types/openapi';
 import type {
-  AuditRow, Backup, Check, Cluster, Group, Me, Migration, MigrationSlot, ProblemDetails, Proxy, ProxyClient, Role, Samples, Setting,
+  AuditRow, Backup, Check, Cluster, Group, HotKey, Me, Migration, MigrationSlot, ProblemDetails, Proxy, ProxyClient, Role, Samples, Setting,
   Slot, SlotLookup, SlowRequest, Token, User,
 } from './types/model';
 
@@ -106,6 +106,7 @@ export const api = {
   migrationSlots: (id: number) => list<MigrationSlot>(at('migrations', id, 'slots')),
   proxies: () => list<Proxy>(at('proxies')),
   proxyClients: (id: string) => list<ProxyClient>(at('proxies', id, 'clients')),
+  hotKeys: (id: string) => list<HotKey>(at('proxies', id, 'hotkeys') + '?limit=20'),
   slowlog: (id: string) => list<SlowRequest>(at('proxies', id, 'slowlog')),
   // The last hour, with a value for each 10 s.
   series: async (metric: string): Promise<Samples> => {

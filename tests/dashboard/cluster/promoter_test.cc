@@ -396,6 +396,12 @@ TEST_SUITE("dashboard/cluster/promoter") {
       CHECK(cluster.result(1).step == PromotionStep::kFailed);
       CHECK(cluster.group().master() == Cluster::address(cluster.a));
     }
+    SUBCASE("pausing: nothing has happened either") {
+      cluster.leave_behind(PromotionStep::kPausing, cluster.b);
+      cluster.start();
+      CHECK(cluster.result(1).step == PromotionStep::kFailed);
+      CHECK(cluster.group().master() == Cluster::address(cluster.a));
+    }
     SUBCASE("locking: the locks are taken back") {
       cluster.leave_behind(PromotionStep::kLocking, cluster.b);
       cluster.start();
@@ -469,7 +475,7 @@ TEST_SUITE("dashboard/cluster/promoter") {
     move.moves = {{0, 1, 2}};
     const ClusterState idle = *cluster.controller->state();
     const ClusterState busy = *create_promotion(idle, cluster.request(cluster.b, false), 1);
-    const ClusterState locked = *lock_promotion(busy, 1);
+    const ClusterState locked = *lock_promotion(*begin_pausing(busy, 1), 1);
     for (const ClusterState& state : {busy, locked}) {
       const auto again = create_promotion(state, cluster.request(cluster.c, false), 1);
       CHECK(again.refusal().code == "group_busy");
@@ -492,7 +498,7 @@ TEST_SUITE("dashboard/cluster/promoter") {
       return create_group(topology, spec);
     });
     const ClusterState moving = *create_migration(added, move, 1);
-    CHECK(create_promotion(moving, cluster.request(cluster.b, true), 1).refusal().code ==
+    CHECK(create_promotion(moving, cluster.request(cluster.b, false), 1).refusal().code ==
           "group_busy");
   }
 }

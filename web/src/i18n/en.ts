@@ -147,7 +147,7 @@ export const en = {
     drained: 'It is being drained.', local: 'this process', showClients: 'Clients', noClients: 'No client is connected.', kill: 'Disconnect', killed: 'Disconnected.', clientName: 'Name', user: 'User', age: 'Since', here: 'in this process',
     remove: 'Remove…', removeTitle: (name: string) => `Remove ${name}`, removeText: 'The dashboard forgets it. If it still runs it may serve an old topology: stop it first.', killTitle: (addr: string) => `Disconnect ${addr}`, killText: 'Its connection is closed; requests under way get no answer.',
   },
-  slowlog: { title: 'Slow log', none: 'No slow command was seen.', at: 'At', took: 'Took', command: 'Command', client: 'Client', server: 'Server', atServer: 'Of it at the server' },
+  slowlog: { title: 'Slow log', hot: 'Hot keys', key: 'Key', slot: 'Slot', group: 'Group', noneHot: 'No key stands out. One request in 64 is looked at.', none: 'No slow command was seen.', at: 'At', took: 'Took', command: 'Command', client: 'Client', server: 'Server', atServer: 'Of it at the server' },
   audit: {
     title: 'Audit', who: 'Who', what: 'What', object: 'Object', when: 'When', from: 'From', result: 'Result', none: 'Nothing has been changed yet.', noneFiltered: 'Nothing fits the filter.',
     filterActor: 'By whom', filterAction: 'What', exportAll: 'Export (NDJSON)', reason: 'Reason', before: 'Before', after: 'After', system: 'system',

@@ -7,7 +7,7 @@ export type Problem = {
   // A stable word for programs.
   code: string;
   detail: string;
-  // The request id
+  // The request id, as in the log and the audit.
   instance?: string;
   errors?: {
     pointer: string;
@@ -124,6 +124,8 @@ export type GroupRange = {
 export type Cluster = {
   name: string;
   topology_version: number;
+  // The process that decides about the cluster, by the name of its proxy.
+  leader: string;
   // How many are in each state.
   slots: Record<string, number>;
   groups: number;
@@ -572,6 +574,18 @@ export type SlowRequest = {
   client: string;
   client_name: string;
   server: string | null;
+};
+
+export type HotKey = {
+  // Null where it is not UTF-8.
+  key: string | null;
+  // Where key is null.
+  key_base64: string | null;
+  // Of the whole key.
+  key_bytes: number;
+  slot: number;
+  group: number | null;
+  ops_per_second: number;
 };
 
 export type CommandCount = {
