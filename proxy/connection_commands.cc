@@ -166,6 +166,8 @@ void select(Client& client, const Command&, Arguments args) {
   int64_t db = 0;
   if (!parse_integer(args[1], db)) {
     client.reply_error("ERR value is not an integer or out of range");
+  } else if (db < INT32_MIN || db > INT32_MAX) {
+    client.reply_error("ERR value is out of range, value must between -2147483648 and 2147483647");
   } else if (db < 0 || db >= client.worker().config().proxy.databases) {
     client.reply_error("ERR DB index is out of range");
   } else {

@@ -86,6 +86,16 @@ async function streams(t) {
   t.equal(members.size, 1000, 'sscanStream');
 }
 
+async function subscriptions(t) {
+  const subscriber = connect();
+  t.equal(await subscriber.subscribe('news', 'sports'), 2, 'SUBSCRIBE');
+  const heard = new Promise((resolve) => { subscriber.on('message', (channel, text) => resolve([channel, text])); });
+  t.equal(await redis.publish('sports', 'won'), 1, 'PUBLISH counts who hears it');
+  t.equal(await heard, ['sports', 'won'], 'a channel hears what another client publishes');
+  await subscriber.unsubscribe();
+  t.equal(await subscriber.get('key1'), '1', 'after UNSUBSCRIBE other commands are served again');
+}
+
 async function connections(t) {
   const named = connect({ db: 3, connectionName: 'app' });
   await named.set('only', 'there');
@@ -102,6 +112,6 @@ async function connections(t) {
 
 const t = new Report();
 await redis.flushall();
-for (const test of [values, pipelines, transactions, scripts, blocking, streams, connections]) await t.run(test);
+for (const test of [values, pipelines, transactions, scripts, blocking, streams, subscriptions, connections]) await t.run(test);
 for (const client of clients) client.disconnect();
 t.end(`ioredis ${version}`);

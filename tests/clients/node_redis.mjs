@@ -1,16 +1,17 @@
-// What applications do with node-redis, through the proxy.   node_redis.mjs HOST PORT PASSWORD_PORT
+// What applications do with node-redis, through the proxy.   node_redis.mjs HOST PORT PASSWORD_PORT [2|3]
 
 import { createRequire } from 'node:module';
 import { createClient, createClientPool, defineScript } from 'redis';
 import { Report } from './report.mjs';
 
 const [host, port, passwordPort] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
+const RESP = Number(process.argv[5] ?? 2);
 const { version } = createRequire(import.meta.url)('redis/package.json');
 const clients = [];
 
 async function connect(options = {}) {
   const { at = port, ...others } = options;
-  const client = createClient({ socket: { host, port: at, reconnectStrategy: 20 }, RESP: 2, ...others });
+  const client = createClient({ socket: { host, port: at, reconnectStrategy: 20 }, RESP, ...others });
   client.on('error', () => {});
   clients.push(client);
   return client.connect();
@@ -87,6 +88,15 @@ async function iterators(t) {
   t.equal(members.size, 1000, 'sScanIterator');
 }
 
+async function subscriptions(t) {
+  const subscriber = await connect();
+  const heard = new Promise((resolve) => { subscriber.pSubscribe('news.*', (text, channel) => resolve([channel, text])).then(
+    () => redis.publish('news.today', 'rain')); });
+  t.equal(await heard, ['news.today', 'rain'], 'a pattern hears what another client publishes');
+  await subscriber.pUnsubscribe('news.*');
+  t.equal(await redis.publish('news.today', 'sun'), 0, 'and nothing after it is left');
+}
+
 async function connections(t) {
   const named = await connect({ database: 3, name: 'app' });
   await named.set('only', 'there');
@@ -97,15 +107,15 @@ async function connections(t) {
     /NOAUTH/, 'no password');
   t.equal(await (await connect({ at: passwordPort, password: 'secret' })).ping(), 'PONG', 'a password');
   t.equal(await (await connect({ at: passwordPort, username: 'app', password: 'secret2' })).ping(), 'PONG', 'a user and a password');
-  const pool = createClientPool({ socket: { host, port }, RESP: 2 }, { minimum: 2, maximum: 5 });
+  const pool = createClientPool({ socket: { host, port }, RESP }, { minimum: 2, maximum: 5 });
   await pool.connect();
   t.equal(await Promise.all([...Array(50).keys()].map(() => pool.ping())), Array(50).fill('PONG'), 'a pool');
   pool.destroy();
 }
 
 const t = new Report();
-for (const test of [values, pipelines, transactions, scripts, blocking, iterators, connections]) await t.run(test);
+for (const test of [values, pipelines, transactions, scripts, blocking, iterators, subscriptions, connections]) await t.run(test);
 for (const client of clients) {
   if (client.isOpen) client.destroy();
 }
-t.end(`node-redis ${version}`);
+t.end(`node-redis ${version}, RESP${RESP}`);

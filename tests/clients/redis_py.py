@@ -102,6 +102,18 @@ def iterators(t, r):
     t.equal((r.dbsize(), len(r.keys("key*"))), (502, 500), "DBSIZE, KEYS")
 
 
+def subscriptions(t, r):
+    with r.pubsub() as listener:
+        listener.subscribe("news")
+        listener.psubscribe("sports.*")
+        t.equal([listener.get_message(timeout=20)["type"] for _ in range(2)], ["subscribe", "psubscribe"], "SUBSCRIBE, PSUBSCRIBE")
+        t.equal((r.publish("news", "rain"), r.publish("sports.golf", "won"), r.publish("other", "x")), (1, 1, 0), "PUBLISH")
+        # From two channels, so perhaps over two servers.
+        heard = {(one["channel"], one["data"]) for one in (listener.get_message(timeout=20) for _ in range(2))}
+        t.equal(heard, {("news", "rain"), ("sports.golf", "won")}, "both are heard")
+        t.equal(r.pubsub_numsub("news"), [("news", 1)], "PUBSUB NUMSUB")
+
+
 def connections(t, r, host, port, password_port):
     t.equal((r.ping(), r.echo("x")), (True, "x"), "PING, ECHO")
     third = redis.Redis(host, port, db=3, decode_responses=True, client_name="app")
@@ -125,7 +137,7 @@ def main():
     t = Report()
     r = redis.Redis(host, port, decode_responses=True)
     r.flushall()
-    for test in (strings_and_others, pipelines, transactions, scripts, blocking, iterators):
+    for test in (strings_and_others, pipelines, transactions, scripts, blocking, iterators, subscriptions):
         t.run(test, r)
     t.run(connections, r, host, port, password_port)
     return t.end("redis-py %s" % redis.__version__)

@@ -37,6 +37,7 @@ CLIENTS = {
     "hiredis": lambda directory: [compile_hiredis(directory)],
     "ioredis": lambda directory: ["node", os.path.join(HERE, "ioredis.mjs")],
     "node-redis": lambda directory: ["node", os.path.join(HERE, "node_redis.mjs")],
+    "node-redis-resp3": lambda directory: ["node", os.path.join(HERE, "node_redis.mjs")],
 }
 
 
@@ -57,6 +58,8 @@ def main():
             with_password.wait_for_servers()
             for name in options.names or CLIENTS:
                 argv = CLIENTS[name](directory) + [proxy.host, str(proxy.port), str(with_password.port)]
+                if name.endswith("resp3"):
+                    argv.append("3")
                 done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT_S, check=False)
                 text = done.stdout.decode("utf-8", "replace").rstrip()
                 last = re.fullmatch(r"(\d+) passed, (\d+) failed", text.rsplit("\n", 1)[-1])

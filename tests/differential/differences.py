@@ -19,7 +19,7 @@ class Difference:
     how: what may differ, a key of RULES below.
     ours, theirs: regular expressions for whole replies, where `how` is "replies".
     when: "three groups", "several slots", or "" for always.
-    example: requests of which the last one shows it.
+    example: requests of which the last one shows it; is_certain: each time.
     """
 
     def __init__(self, entry):
@@ -29,6 +29,7 @@ class Difference:
         self.example = entry.pop("example")
         self.when = entry.pop("when", "")
         self.protocol = entry.pop("protocol", None)
+        self.is_certain = entry.pop("certain", True)
         self.ours = _pattern(entry.pop("ours", None))
         self.theirs = _pattern(entry.pop("theirs", ".*"))
         if entry or self.how not in RULES or self.when not in ("", "three groups", "several slots"):
@@ -84,7 +85,10 @@ def _shape(tree):
 
 def _near(_, request, ours, theirs):
     """Numbers, however deep, may be a little apart."""
-    is_in_seconds = request[0].lower() in (b"ttl", b"expiretime", b"object")
+    # Keys with the same small number share an object, and its idle time, for as long as the server runs.
+    if request[0].lower() == b"object":
+        return ours[:1] == theirs[:1] == b":"
+    is_in_seconds = request[0].lower() in (b"ttl", b"expiretime")
     most = NEAR_S if is_in_seconds else NEAR_S * 1000
 
     def compare(ours, theirs):

@@ -288,7 +288,9 @@ class Suite:
                 if ours != theirs:
                     break
             situation = target.situation | {entry.when}
-            if ours == theirs:
+            if ours == theirs and not entry.is_certain:
+                self.passed += 1
+            elif ours == theirs:
                 self.fail("no difference is shown by the example of %s: %r" % (entry.commands, ours[:300]))
             elif not (entry.is_about(units[-1].requests[-1], situation) and
                       entry.explains(units[-1].requests[-1], ours, theirs)):

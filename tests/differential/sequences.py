@@ -10,8 +10,10 @@ FREE_KEYS = 0.25  # and this has keys without a hash tag.
 INLINE = re.compile(rb"[\w:.{}*+-]{1,200}")
 # What the proxy splits, so keys of several slots are no difference.
 SPLIT = {"mget", "mset", "del", "unlink", "exists", "touch"}
+# A wrong argument may be STORE, and the next one a key then.
+MAY_STORE = ("sort", "georadius")
 # Families whose requests can be queued behind MULTI.
-DATA = set(TYPES) | {"any"}
+DATA = set(TYPES) | {"lex", "any"}
 # About all keys, or left to chance: not inside MULTI.
 NOT_QUEUED = {"scan", "keys", "dbsize", "randomkey", "spop"}
 WITHOUT_FREE_KEYS = {"script", "connection"}
@@ -88,7 +90,7 @@ class SequenceMaker:
         # A wrong argument may have become a key.
         is_mutated = request[1:] != self.unmutated[1:] or self.arguments.is_odd
         several = rule.name not in SPLIT and rule.keys_at_least > 1 and \
-            (is_mutated or self.arguments.is_free and len(keys) > 1) or rule.name.startswith("sort")
+            (is_mutated or self.arguments.is_free and len(keys) > 1) or rule.name.startswith(MAY_STORE)
         cleanup = []
         # What chance decides, or only one side does, must not stay.
         if several or rule.name == "spop" or (rule.name == "xadd" and b"*" in request):
@@ -104,14 +106,15 @@ class SequenceMaker:
 
     def _request(self, rule, is_queued=False):
         rng = self.rng
-        self.arguments.key_type = rule.family if rule.family in TYPES and rng.random() > OTHER_TYPE else \
-            rng.choice(TYPES)
+        others = ("string", "list") if rule.family == "lex" else TYPES
+        self.arguments.key_type = rule.family if rule.family in DATA - {"any"} and rng.random() > OTHER_TYPE else \
+            rng.choice(others)
         self.arguments.is_queued = is_queued
         self.arguments.is_odd = False
         request = rule.make(self.arguments)
         self.unmutated = list(request)
         # Where another key than those made up would make a lasting difference, nothing is changed.
-        several = rule.keys_at_least > 1 or rule.name in SPLIT
+        several = rule.keys_at_least > 1 or rule.name in SPLIT or rule.name.startswith(MAY_STORE)
         fragile = several and (is_queued or rule.name == "watch")
         if rng.random() < MUTATED and not fragile:
             request = self._mutated(rule, request, is_queued)
