@@ -86,8 +86,22 @@ void ReplicaReads::install(const Topology& before, const Topology& now) {
     settled_.fill(time);
   }
   ++generation_;
-  groups_.clear();
-  for (const GroupConfig& group : now.groups) groups_.emplace_back(group.replicas.size());
+  std::vector<Group> old = std::exchange(groups_, {});
+  for (const GroupConfig& group : now.groups) {
+    const auto same =
+        std::find_if(before.groups.begin(), before.groups.end(), [&](const GroupConfig& other) {
+          return other.name == group.name && other.server == group.server &&
+                 other.replicas == group.replicas;
+        });
+    const auto index = static_cast<size_t>(same - before.groups.begin());
+    if (index >= old.size()) {
+      groups_.emplace_back(group.replicas.size());
+      continue;
+    }
+    // What is known of its replicas holds on; answers that are on their way will be dropped.
+    groups_.push_back(std::move(old[index]));
+    groups_.back().outstanding = 0;
+  }
 }
 
 bool ReplicaReads::is_fresh(const Group& group, size_t replica, Ticks now) const noexcept {

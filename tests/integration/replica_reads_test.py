@@ -3,6 +3,7 @@
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -34,6 +35,53 @@ def calls(server, command):
             if line.startswith("cmdstat_%s:" % command):
                 return int(line.split("calls=")[1].split(",")[0])
     return 0
+
+
+class Stalling:
+    """Between a replica and its master: when it is held, both take the link for up and nothing comes."""
+
+    def __init__(self, master):
+        self.host = "127.0.0.1"
+        self.master = master
+        self.may_pass = threading.Event()
+        self.may_pass.set()
+        self.listener = socket.create_server((self.host, 0))
+        self.port = self.listener.getsockname()[1]
+        self.sockets = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near = self.listener.accept()[0]
+            except OSError:
+                return
+            try:
+                far = socket.create_connection((self.master.host, self.master.port))
+            except OSError:
+                near.close()
+                continue
+            self.sockets += [near, far]
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+
+    def _pass_on(self, source, target):
+        try:
+            while data := source.recv(65536):
+                self.may_pass.wait()
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def hold(self):
+        self.may_pass.clear()
+
+    def close(self):
+        self.may_pass.set()
+        self.listener.close()
+        for one in self.sockets:
+            one.close()
 
 
 class Replicated:
@@ -133,6 +181,10 @@ def test_resp3(t):
             t.equal(old.call("HGETALL", key), [b"field", b"value"], "RESP2")
             t.equal(new.call("HGETALL", key), {b"field": b"value"}, "RESP3")
             t.equal(new.call("GET", "{%s}x" % key), None, "null")
+        new.call("CLIENT", "TRACKING", "ON")
+        before = calls(cluster.replicas[2], "strlen")
+        new.call("STRLEN", key + "x")
+        t.equal(calls(cluster.replicas[2], "strlen"), before, "with CLIENT TRACKING the master is asked")
 
 
 def test_own_writes(t):
@@ -182,6 +234,83 @@ def test_bounded_age(t):
         wait_until(lambda: "not reading from replica" in cluster.proxy.log(), 10, "the proxy to say so")
         replicate(cluster.replicas[2], cluster.masters[1])
         cluster.wait_for_replica(client, key, cluster.replicas[2:])
+
+
+def test_stalled(t):
+    """A replica whose link is up, and over which nothing comes, is read from no longer than the bound says."""
+    master, replica = RedisServer("--repl-diskless-sync-delay", "0"), RedisServer()
+    link = Stalling(master)
+    replicate(replica, link)
+    groups = [{"server": master.address, "replicas": [replica.address]}]
+    try:
+        with PikaProxy(t.pikaproxy, groups, OPTIONS) as proxy, proxy.client() as client, proxy.client() as writer:
+            client.call("READONLY")
+            writer.call("SET", "key", 0)
+            before = calls(replica, "get")
+            wait_until(lambda: client.call("GET", "key") and calls(replica, "get") > before, 20, "reads from the replica")
+            link.hold()
+            seen_old = False
+            number = 0
+            due = []
+            end = time.monotonic() + 2.5
+            while time.monotonic() < end:
+                number += 1
+                writer.call("SET", "key", number)
+                due.append((time.monotonic(), number))
+                asked = time.monotonic()
+                value = int(client.call("GET", "key"))
+                seen_old = seen_old or value < number
+                oldest = max((count for when, count in due if when < asked - 0.8), default=0)
+                if not t.check(value >= oldest, "no older than replica_max_lag", value, oldest):
+                    break
+                time.sleep(0.01)
+            t.check(seen_old, "it was read from at first")
+            t.equal(int(client.call("GET", "key")), number, "and not at last")
+            t.check(is_up(replica), "though its link is up")
+    finally:
+        link.close()
+        master.stop()
+        replica.stop()
+
+
+def test_what_came_with_a_slot(t):
+    """A replica that has not got what was moved to its group is not asked for it, however fresh it is."""
+    servers = [RedisServer("--repl-diskless-sync-delay", "0") for _ in range(3)]
+    link = Stalling(servers[1])
+    replicate(servers[2], link)
+    proxy = PikaProxy(t.pikaproxy, [], {**OPTIONS, "proxy.replica_max_lag": "10m"})
+    try:
+        api = log_in(proxy)
+        groups = [api.add_group([servers[0].address]), api.add_group([servers[1].address, servers[2].address])]
+        keys = ["{a}", "{b}"]
+        other = next("k%d" % number for number in range(100)
+                     if slot_of("k%d" % number) not in {slot_of(key) for key in keys})
+        api.assign(0, 1023, groups[0])
+        api.await_migration(api.migrate(slot_of(other), slot_of(other), groups[1]))
+        with proxy.client() as client, proxy.client() as writer:
+            client.call("READONLY")
+            for key in (*keys, other):
+                writer.call("SET", key, "value")
+            before = calls(servers[2], "get")
+            wait_until(lambda: client.call("GET", other) and calls(servers[2], "get") > before, 20,
+                       "the replica to be read from")
+            link.hold()
+            for key in keys:
+                api.await_migration(api.migrate(slot_of(key), slot_of(key), groups[1]))
+                for _ in range(20):
+                    t.equal(client.call("GET", key), b"value", "what has just been moved is there")
+            before = calls(servers[2], "get")
+            t.equal(client.call("GET", other), b"value", "another key of the group")
+            t.equal(calls(servers[2], "get"), before + 1, "is read from the replica all the same")
+            link.may_pass.set()
+            before = calls(servers[2], "get")
+            wait_until(lambda: client.call("GET", keys[0]) == b"value" and calls(servers[2], "get") > before, 20,
+                       "the replica to be read from when it has it")
+    finally:
+        link.close()
+        proxy.stop()
+        for server in servers:
+            server.stop()
 
 
 def test_replicas_that_fail(t):
@@ -260,6 +389,14 @@ def test_settings(t):
         wait_until(from_master, 20, "replicas that were taken out to be left alone")
 
 
+def log_in(proxy):
+    password = os.path.join(proxy.directory, "pikaproxy-data", "admin-password")
+    wait_until(lambda: os.path.exists(password) and open(password).read().strip(), 20, "the first password")
+    api = AdminApi("http://127.0.0.1:%d" % proxy.admin_port)
+    api.log_in("admin", open(password).read().strip())
+    return api
+
+
 def test_moving(t):
     """While a slot goes back and forth, nobody finds a key missing or older than the bound."""
     servers = [RedisServer("--repl-diskless-sync-delay", "0") for _ in range(4)]
@@ -267,10 +404,7 @@ def test_moving(t):
         replicate(servers[replica], servers[master])
     proxy = PikaProxy(t.pikaproxy, [], OPTIONS)
     try:
-        password = os.path.join(proxy.directory, "pikaproxy-data", "admin-password")
-        wait_until(lambda: os.path.exists(password) and open(password).read().strip(), 20, "the first password")
-        api = AdminApi("http://127.0.0.1:%d" % proxy.admin_port)
-        api.log_in("admin", open(password).read().strip())
+        api = log_in(proxy)
         groups = [api.add_group([servers[first].address, servers[first + 1].address]) for first in (0, 2)]
         api.assign(0, 1023, groups[0])
         key = "counter"
@@ -316,5 +450,6 @@ def test_moving(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_moving, test_resp3, test_who_reads_where, test_own_writes, test_bounded_age, test_replicas_that_fail,
+    sys.exit(run_tests(__doc__, [test_moving, test_resp3, test_who_reads_where, test_own_writes, test_bounded_age, test_stalled,
+                                 test_what_came_with_a_slot, test_replicas_that_fail,
                                  test_settings]))
