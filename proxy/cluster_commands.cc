@@ -61,18 +61,20 @@ void my_id(Client& client, const Command&, Arguments) {
 
 void info(Client& client, const Command&, Arguments) {
   if (!is_enabled(client)) return;
-  client.reply(
-      resp::bulk("cluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:16384\r\n"
-                 "cluster_slots_pfail:0\r\ncluster_slots_fail:0\r\ncluster_known_nodes:1\r\n"
-                 "cluster_size:1\r\ncluster_current_epoch:1\r\ncluster_my_epoch:1\r\n"));
+  client.reply(resp::verbatim(
+      client.version(),
+      "cluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:16384\r\n"
+      "cluster_slots_pfail:0\r\ncluster_slots_fail:0\r\ncluster_known_nodes:1\r\n"
+      "cluster_size:1\r\ncluster_current_epoch:1\r\ncluster_my_epoch:1\r\n"));
 }
 
 void nodes(Client& client, const Command&, Arguments) {
   if (!is_enabled(client)) return;
   const Address address = announced(client);
-  client.reply(resp::bulk(node_id() + " " + address.host + ":" + std::to_string(address.port) +
-                          "@" + std::to_string(address.port + kBusPortOffset) +
-                          " myself,master - 0 0 1 connected 0-16383\n"));
+  client.reply(resp::verbatim(client.version(), node_id() + " " + address.host + ":" +
+                                                    std::to_string(address.port) + "@" +
+                                                    std::to_string(address.port + kBusPortOffset) +
+                                                    " myself,master - 0 0 1 connected 0-16383\n"));
 }
 
 void slots(Client& client, const Command&, Arguments) {
