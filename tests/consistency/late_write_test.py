@@ -16,9 +16,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
+from api import ApiError  # noqa: E402
 from checks import run_tests, slot_of  # noqa: E402
 from cluster import Cluster  # noqa: E402
-from migrator import ENDED  # noqa: E402
 from servers import wait_until  # noqa: E402
 
 TAG = "late"
@@ -59,8 +59,9 @@ class Story:
         relay = self.cluster.relay
         relay.tell("hang existing", self.home, ["proxy"])
         client = self.cluster.proxy.client()
+        before = relay.tell("held", self.home)["bytes"]
         client.send("INCR", self.key)
-        time.sleep(0.3)  # To be sent on, and not yet given up.
+        wait_until(lambda: relay.tell("held", self.home)["bytes"] > before, 20, "the request to be under way")
         self.cluster.proxy.process.kill()
         client.close()
         self.cluster.proxy.start()
@@ -79,8 +80,10 @@ class Story:
 
     def finish(self, number):
         api = self.cluster.api
-        if api.get("/migrations/%s" % number)["state"] not in ENDED:
+        try:
             api.patch("/migrations/%s" % number, {"rate_limit_keys_per_second": 100000})
+        except ApiError:
+            pass  # It has ended.
         wait_until(lambda: api.get("/migrations/%s" % number)["state"] == "succeeded", 30, "the migration to end")
 
     def arrive(self):
