@@ -163,7 +163,23 @@ def test_a_transfer_whose_answer_was_lost(t):
             t.equal(client.call("DBSIZE"), 0, "keys left at the source")
 
 
-TESTS = [test_a_transfer_whose_answer_was_lost, test_late_at_the_source_migrate, test_late_at_the_source_copy, test_late_at_the_source_copy_by_type,
+def test_a_watched_key_that_moved(t):
+    """An EXEC that rests on what was seen at the slot's old home comes late, too: it must not be done there."""
+    with Story(t, "migrate") as story, story.cluster.proxy.client() as client:
+        t.equal(client.call("WATCH", story.key), "OK", "WATCH of a key that is not there")
+        t.equal(client.call("GET", story.key), None, "it is not there")
+        story.finish(story.begin(1 - story.home, None))
+        t.equal(story.call("SET", story.key, "another's"), "OK", "another client writes it at its new home")
+        client.call("MULTI")
+        client.call("SET", story.key, "mine")
+        t.equal(client.call("EXEC"), None, "EXEC answers nil")
+        t.equal(story.call("GET", story.key), b"another's", "and has done nothing")
+        with story.cluster.servers[story.home].client() as old:
+            t.equal(old.call("DBSIZE"), 0, "keys at the old home")
+
+
+TESTS = [test_a_watched_key_that_moved, test_a_transfer_whose_answer_was_lost, test_late_at_the_source_migrate,
+         test_late_at_the_source_copy, test_late_at_the_source_copy_by_type,
          test_late_at_the_target_migrate, test_late_at_the_target_copy]
 
 if __name__ == "__main__":
