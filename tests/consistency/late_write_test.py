@@ -9,6 +9,7 @@ meanwhile may be lost.
 """
 
 import os
+import select
 import shutil
 import sys
 import time
@@ -178,8 +179,39 @@ def test_a_watched_key_that_moved(t):
             t.equal(old.call("DBSIZE"), 0, "keys at the old home")
 
 
-TESTS = [test_a_watched_key_that_moved, test_a_transfer_whose_answer_was_lost, test_late_at_the_source_migrate,
-         test_late_at_the_source_copy, test_late_at_the_source_copy_by_type,
+def test_an_element_on_its_way(t):
+    """A wait is ended because its slot moves, and has just been given an element: its client gets it."""
+    with Story(t, "migrate") as story, story.cluster.proxy.client(timeout=60) as client:
+        relay = story.cluster.relay
+        client.send("BLPOP", story.key, 0)
+        with story.cluster.servers[story.home].client() as server:
+            wait_until(lambda: b"flags=b" in server.call("CLIENT", "LIST"), 20, "the client to wait")
+            relay.tell("hang existing", story.home, ["proxy"])
+            before = relay.tell("held", story.home)["bytes"]
+            server.call("RPUSH", story.key, "element")
+            t.equal(server.call("EXISTS", story.key), 0, "the element is taken at once")
+            number = story.begin(1 - story.home, None)
+            wait_until(lambda: relay.tell("held", story.home)["bytes"] > before, 20, "the wait's end to be asked for")
+            relay.tell("heal", story.home)
+            wait_until(lambda: is_readable(client) or is_waiting(story), 20, "the element to come")
+            t.check(is_readable(client), "it comes to the client")
+            if is_readable(client):
+                t.equal(client.read(), [story.key.encode(), b"element"], "as it was pushed")
+        story.finish(number)
+
+
+def is_readable(client):
+    return bool(select.select([client.socket], [], [], 0)[0])
+
+
+def is_waiting(story):
+    """At the slot's new home."""
+    with story.cluster.servers[1 - story.home].client() as server:
+        return b"flags=b" in server.call("CLIENT", "LIST")
+
+
+TESTS = [test_a_watched_key_that_moved, test_an_element_on_its_way, test_a_transfer_whose_answer_was_lost,
+         test_late_at_the_source_migrate, test_late_at_the_source_copy, test_late_at_the_source_copy_by_type,
          test_late_at_the_target_migrate, test_late_at_the_target_copy]
 
 if __name__ == "__main__":
