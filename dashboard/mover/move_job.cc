@@ -1,6 +1,7 @@
 #include "dashboard/mover/move_job.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "common/log.h"
 #include "common/text.h"
@@ -192,7 +193,7 @@ bool MoveJob::has_slots() const {
 
 bool MoveJob::ask(SlotId slot, uint32_t db, std::vector<std::string>&& keys,
                   const std::shared_ptr<MoveAsk>& ask) {
-  size_t added = 0;
+  bool for_workers = false;
   {
     const std::lock_guard lock(mutex_);
     const auto state = slots_.find(slot);
@@ -204,10 +205,10 @@ bool MoveJob::ask(SlotId slot, uint32_t db, std::vector<std::string>&& keys,
       entry->second.slot = slot;
       ++state->second.under_way;
       queued_.push_back(entry->first);
-      ++added;
     }
+    for_workers = is_queued_for_workers();
   }
-  if (added > 0) work_.notify_one();
+  if (for_workers) work_.notify_one();
   return true;
 }
 
@@ -222,7 +223,8 @@ void MoveJob::run_worker() {
   std::unique_lock lock(mutex_);
   while (true) {
     work_.wait(lock, [this] {
-      return stopping_ || !queued_.empty() || !ready_removals_.empty() || !reconciles_.empty();
+      return stopping_ || !large_asked_.empty() || is_queued_for_workers() ||
+             !ready_removals_.empty() || !reconciles_.empty();
     });
     if (stopping_) return;
     if (!ready_removals_.empty()) {
@@ -233,20 +235,15 @@ void MoveJob::run_worker() {
       lock.lock();
       continue;
     }
+    std::vector<Batch> large;
     Batch batch;
-    while (!queued_.empty() && batch.keys.size() < kBatchKeys) {
-      MoveKey& next = queued_.front();
-      const auto entry = moves_.find(next);
-      if (entry != moves_.end() && !entry->second.running) {
-        if (!batch.keys.empty() && next.first != batch.db) break;
-        entry->second.running = true;
-        batch.db = next.first;
-        batch.keys.push_back(std::move(next.second));
-      }
-      queued_.pop_front();
-    }
-    if (batch.keys.empty()) {
-      if (reconciles_.empty()) continue;
+    if (!large_asked_.empty()) {
+      large.push_back(std::move(large_asked_.front()));
+      large_asked_.pop_front();
+    } else if (is_queued_for_workers()) {
+      batch = take_queued(std::nullopt);
+      if (batch.keys.empty()) continue;
+    } else if (!reconciles_.empty()) {
       const Removal task = std::move(reconciles_.front());
       reconciles_.pop_front();
       lock.unlock();
@@ -254,16 +251,43 @@ void MoveJob::run_worker() {
       lock.lock();
       continue;
     }
-    if (!queued_.empty()) work_.notify_one();
+    if (is_queued_for_workers()) work_.notify_one();
     ++carrying_asked_;
     lock.unlock();
-    carry_asked(session, std::move(batch));
+    if (!batch.keys.empty()) {
+      Asked asked = sort_asked(session, std::move(batch));
+      // Who waits for a small key does not wait for a large one.
+      if (!asked.small.keys.empty()) carry(session, asked.small);
+      large = std::move(asked.large);
+    }
+    for (Batch& one : large) carry(session, one);
     lock.lock();
     if (--carrying_asked_ == 0 && queued_.empty()) asked_done_.notify_all();
   }
 }
 
-void MoveJob::carry_asked(Session& session, Batch batch) {
+bool MoveJob::is_queued_for_workers() const {
+  return !queued_.empty() && queued_.front().first != taken_db_;
+}
+
+MoveJob::Batch MoveJob::take_queued(std::optional<uint32_t> db) {
+  Batch batch;
+  while (!queued_.empty() && batch.keys.size() < kBatchKeys) {
+    MoveKey& next = queued_.front();
+    const auto entry = moves_.find(next);
+    if (entry != moves_.end() && !entry->second.running) {
+      if (db && next.first != *db) break;
+      db = next.first;
+      entry->second.running = true;
+      batch.keys.push_back(std::move(next.second));
+    }
+    queued_.pop_front();
+  }
+  batch.db = db.value_or(0);
+  return batch;
+}
+
+MoveJob::Asked MoveJob::sort_asked(Session& session, Batch batch) {
   std::vector<std::optional<uint64_t>> bytes;
   {
     const auto gate = state_.enter();
@@ -273,8 +297,7 @@ void MoveJob::carry_asked(Session& session, Batch batch) {
     }
   }
   Batch absent{batch.db, {}, {}};
-  Batch small{batch.db, {}, {}};
-  std::vector<Batch> large;
+  Asked asked{{batch.db, {}, {}}, {}};
   RouteState::Attempt attempt{};
   for (size_t i = 0; i < batch.keys.size(); ++i) {
     std::string& key = batch.keys[i];
@@ -285,16 +308,14 @@ void MoveJob::carry_asked(Session& session, Batch batch) {
       absent.keys.push_back(std::move(key));
       absent.results.push_back(std::move(result));
     } else if (result.bytes > kLargeKeyBytes) {
-      large.push_back({batch.db, {std::move(key)}, {std::move(result)}});
+      asked.large.push_back({batch.db, {std::move(key)}, {std::move(result)}});
     } else {
-      small.keys.push_back(std::move(key));
-      small.results.push_back(std::move(result));
+      asked.small.keys.push_back(std::move(key));
+      asked.small.results.push_back(std::move(result));
     }
   }
-  // Who waits for a small key does not wait for a large one.
   if (!absent.keys.empty()) finish(absent);
-  if (!small.keys.empty()) carry(session, small);
-  for (Batch& one : large) carry(session, one);
+  return asked;
 }
 
 void MoveJob::carry(Session& session, Batch& batch) {
@@ -567,6 +588,7 @@ bool MoveJob::may_go_on() {
     }
     const auto free_at = budget_.free_at();
     if (free_at <= MoveBudget::Time::clock::now()) return true;
+    leave_asked();
     background_.wait_until(lock, free_at);
   }
 }
@@ -575,6 +597,29 @@ void MoveJob::let_asked_go_first() {
   std::unique_lock lock(mutex_);
   asked_done_.wait_for(lock, kAskedFirst,
                        [this] { return stopping_ || (queued_.empty() && carrying_asked_ == 0); });
+}
+
+MoveJob::Batch MoveJob::take_asked(Session& session, uint32_t db) {
+  Batch batch;
+  {
+    const std::lock_guard lock(mutex_);
+    taken_db_ = db;
+    batch = take_queued(db);
+    if (is_queued_for_workers()) work_.notify_one();
+  }
+  if (batch.keys.empty()) return batch;
+  Asked asked = sort_asked(session, std::move(batch));
+  if (!asked.large.empty()) {
+    const std::lock_guard lock(mutex_);
+    for (Batch& one : asked.large) large_asked_.push_back(std::move(one));
+    work_.notify_one();
+  }
+  return std::move(asked.small);
+}
+
+void MoveJob::leave_asked() {
+  taken_db_.reset();
+  if (!queued_.empty()) work_.notify_one();
 }
 
 void MoveJob::run_background() {
@@ -647,7 +692,11 @@ bool MoveJob::scan_source(Session& session, Pass& pass) {
   while (ahead.next(chunk)) {
     if (!may_go_on()) return false;
     note_found(chunk, pass);
-    if (!chunk.keys.empty() && !move_found(session, chunk, pass)) return false;
+    if (chunk.keys.empty()) continue;
+    const bool went_on = move_found(session, chunk, pass);
+    const std::lock_guard lock(mutex_);
+    leave_asked();
+    if (!went_on) return false;
   }
   if (!ahead.error().empty()) set_server_problem(ahead.error());
   return ahead.error().empty();
@@ -705,8 +754,20 @@ bool MoveJob::move_found(Session& session, ScanAhead::Chunk& chunk, Pass& pass) 
 
 bool MoveJob::move_some(Session& session, Batch& batch, Pass& pass) {
   if (!may_go_on()) return false;
-  let_asked_go_first();
+  // Others wait for the source while it executes MIGRATE, but none for a large key.
+  const bool takes_asked =
+      state_.route().mover == MoverKind::kMigrate && batch.results.front().bytes <= kLargeKeyBytes;
   Batch mine{batch.db, {}, {}};
+  Batch asked;
+  if (takes_asked) {
+    asked = take_asked(session, batch.db);
+  } else {
+    {
+      const std::lock_guard lock(mutex_);
+      leave_asked();
+    }
+    let_asked_go_first();
+  }
   {
     const std::lock_guard lock(mutex_);
     for (size_t i = 0; i < batch.keys.size(); ++i) {
@@ -723,6 +784,9 @@ bool MoveJob::move_some(Session& session, Batch& batch, Pass& pass) {
       mine.results.push_back(std::move(batch.results[i]));
     }
   }
+  const size_t found = mine.keys.size();
+  std::move(asked.keys.begin(), asked.keys.end(), std::back_inserter(mine.keys));
+  std::move(asked.results.begin(), asked.results.end(), std::back_inserter(mine.results));
   if (mine.keys.empty()) return true;
   const auto begin = MoveBudget::Time::clock::now();
   carry(session, mine);
@@ -732,7 +796,8 @@ bool MoveJob::move_some(Session& session, Batch& batch, Pass& pass) {
   }
   uint64_t moved = 0;
   uint64_t bytes = 0;
-  for (const KeyResult& result : mine.results) {
+  for (size_t i = 0; i < found; ++i) {
+    const KeyResult& result = mine.results[i];
     switch (result.state) {
       case State::kMoved:
         ++moved;
