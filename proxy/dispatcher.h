@@ -124,6 +124,8 @@ class Dispatcher : private SlotGate::Host {
   void eval(Request& request);
   void script_load(Request& request);
   void keep_script(Request& request);
+  // To every group, past what its server is busy with.
+  void control(Request& request, Gathering::Kind kind);
 
   void transaction_command(Request& request);
   // Puts a request into the client's transaction.
