@@ -12,6 +12,7 @@ import { HEAT_CLASSES, heatClasses } from '../src/lib/heat';
 import { pushSample } from '../src/lib/history';
 import { example, operations, type Document } from '../src/lib/openapi';
 import { flows, planTotals, sharesOf } from '../src/lib/plan';
+import { linePieces, nearest, timeTicks, valueTicks } from '../src/lib/plot';
 import { RATE_STEPS, rateAt, stepOf } from '../src/lib/rate';
 import { formatRanges, fromRanges, parseSlots, toRanges } from '../src/lib/ranges';
 import { formatRoute, parseRoute } from '../src/lib/route';
@@ -210,6 +211,34 @@ describe('openapi', () => {
   it('survives a schema that holds itself', () => {
     const knot = { paths: {}, components: { schemas: { A: { type: 'array', items: { $ref: '#/components/schemas/A' } } } } } as unknown as Document;
     assert.ok(Array.isArray(example(knot, { $ref: '#/components/schemas/A' })));
+  });
+});
+
+describe('plot', () => {
+  it('has round ticks that reach over the highest value', () => {
+    assert.deepEqual(valueTicks(0), [0, 1]);
+    assert.deepEqual(valueTicks(Number.NaN), [0, 1]);
+    assert.deepEqual(valueTicks(3), [0, 1, 2, 3]);
+    assert.deepEqual(valueTicks(0.7), [0, 0.5, 1]);
+    for (let max = 0.001; max < 1e9; max *= 1.7) {
+      const ticks = valueTicks(max);
+      assert.ok((ticks[ticks.length - 1] ?? 0) >= max * 0.999, `${max}: ${ticks}`);
+      assert.ok(ticks.length >= 3 && ticks.length <= 5, `${max}: ${ticks}`);
+    }
+  });
+  it('has times on whole steps of the clock, never more than fit', () => {
+    assert.deepEqual(timeTicks(1000, 4600, 5), [1800, 2700, 3600, 4500]);
+    for (let span = 5; span < 4000; span += 7) assert.ok(timeTicks(12345, 12345 + span, 4).length <= 5);
+  });
+  it('breaks lines where nothing was measured, and keeps spikes', () => {
+    assert.deepEqual(linePieces([0, 1, 2, 3], [0, 10, null, 5], 10, 300, 100), [[[0, 100], [100, 0]], [[300, 50]]]);
+    assert.deepEqual(linePieces([0, 1, 2, 3, 4], [1, 9, 2, 3, 1], 10, 2, 10), [[[0, 9], [1, 1], [2, 7]]]);
+    assert.deepEqual(linePieces([], [], 1, 100, 100), []);
+  });
+  it('finds the time next to the pointer', () => {
+    assert.equal(nearest([], 5), -1);
+    assert.equal(nearest([10, 20, 30], 24), 1);
+    assert.equal(nearest([10, 20, 30], 99), 2);
   });
 });
 
