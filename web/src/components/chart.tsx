@@ -4,6 +4,7 @@ import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 
 import { t } from '../i18n';
+import { DASH } from '../lib/format';
 import type { History } from '../lib/history';
 import { linePieces, nearest, timeTicks, valueTicks } from '../lib/plot';
 
@@ -12,11 +13,12 @@ export interface Line {
   label: string;
   color: string;  // Of a CSS variable.
   fill?: boolean;
+  hasGaps?: boolean;  // 0 is no value.
 }
 
 const HEIGHT = 104;
 const LEFT = 58;
-const RIGHT = 10;
+const RIGHT = 16;
 const TOP = 8;
 const FOOT = 22;
 const TICK_WIDTH = 80;
@@ -50,9 +52,10 @@ export function Chart({ history, lines, format, title }: ChartProps) {
 
   if (Date.now() - drawn.current.at > PAINT_MS || drawn.current.history.times.length < 30) drawn.current = { history, at: Date.now() };
   const { times, columns } = drawn.current.history;
-  const known = lines.flatMap(({ column }) => columns[column] ?? []).filter((value): value is number => value !== null);
-  const now = columns[lines[0]?.column ?? '']?.[times.length - 1];
-  const summary = known.length === 0 ? texts.noChart : texts.chartSummary(title, format(now ?? 0), format(Math.max(...known)));
+  const rows = lines.map(({ column, hasGaps }) => (columns[column] ?? []).map((value) => (hasGaps && value === 0 ? null : value)));
+  const known = rows.flat().filter((value): value is number => value !== null);
+  const now = rows[0]?.[times.length - 1];
+  const summary = known.length === 0 ? texts.noChart : texts.chartSummary(title, now == null ? DASH : format(now), format(Math.max(...known)));
 
   const ticks = valueTicks(Math.max(0, ...known));
   const max = ticks[ticks.length - 1] ?? 1;
@@ -64,7 +67,7 @@ export function Chart({ history, lines, format, title }: ChartProps) {
 
   return (
     <figure class="chart" ref={host}>
-      {width > 0 && times.length > 1 && (
+      {width > 0 && times.length > 1 && known.length > 0 && (
         <svg width={outer} height={TOP + HEIGHT + FOOT} aria-hidden="true"
           onPointerMove={(event) => {
             const inside = event.clientX - event.currentTarget.getBoundingClientRect().left - LEFT;
@@ -82,7 +85,7 @@ export function Chart({ history, lines, format, title }: ChartProps) {
             {timeTicks(first, first + span, width / TICK_WIDTH).map((tick) => (
               <text key={tick} x={x(tick)} y={HEIGHT + 17} text-anchor="middle">{clockText(tick, locale, span < 180)}</text>
             ))}
-            {lines.map((line) => linePieces(times, columns[line.column] ?? [], max, width, HEIGHT).map((points) => {
+            {lines.map((line, index) => linePieces(times, rows[index] ?? [], max, width, HEIGHT).map((points) => {
               const path = points.map(([px, py]) => `${px} ${py}`).join('L');
               return [
                 line.fill && <path key={`${line.column}f`} fill={`var(${line.color}-fill)`} d={`M${points[0]?.[0]} ${HEIGHT}L${path}V${HEIGHT}`} />,
@@ -97,7 +100,10 @@ export function Chart({ history, lines, format, title }: ChartProps) {
       {at >= 0 && (
         <div class="chart-tip" aria-hidden="true">
           {clockText(times[at] ?? 0, locale, true)}
-          {lines.map(({ column, label }) => `  ${label} ${format(columns[column]?.[at] ?? 0)}`)}
+          {lines.map(({ label }, index) => {
+            const value = rows[index]?.[at];
+            return `  ${label} ${value == null ? DASH : format(value)}`;
+          })}
         </div>
       )}
       <figcaption class="sr">{summary}</figcaption>
