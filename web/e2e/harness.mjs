@@ -195,7 +195,7 @@ export class Setup {
   }
 
   shot(page, name, options = {}) {
-    return page.screenshot({ path: join(this.shots, `${name}.png`), ...options });
+    return page.screenshot({ path: join(this.shots, `${name}.png`), timeout: 40_000, ...options });
   }
 
   // The page's own answer to a call with the session of the page.

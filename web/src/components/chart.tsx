@@ -1,7 +1,7 @@
 // A line chart of the last hour. The drawing is for eyes; a sentence says the same to screen readers.
 
 import { signal } from '@preact/signals';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 
 import { t } from '../i18n';
 import { DASH } from '../lib/format';
@@ -22,6 +22,7 @@ const RIGHT = 16;
 const TOP = 8;
 const FOOT = 22;
 const TICK_WIDTH = 80;
+const LABEL = 52;
 // A step of the chart is some seconds wide on screen; more paint would show nothing new.
 const PAINT_MS = 5000;
 
@@ -51,15 +52,19 @@ export function Chart({ history, lines, format, title }: ChartProps) {
   }, []);
 
   if (Date.now() - drawn.current.at > PAINT_MS || drawn.current.history.times.length < 30) drawn.current = { history, at: Date.now() };
-  const { times, columns } = drawn.current.history;
-  const rows = lines.map(({ column, hasGaps }) => (columns[column] ?? []).map((value) => (hasGaps && value === 0 ? null : value)));
-  const known = rows.flat().filter((value): value is number => value !== null);
+  const snapshot = drawn.current.history;
+  const { times } = snapshot;
+  const width = Math.max(0, outer - LEFT - RIGHT);
+  // The page is drawn each second, this anew only when there is something new to draw.
+  const { rows, known, ticks, max, pieces } = useMemo(() => {
+    const rows = lines.map(({ column, hasGaps }) => (snapshot.columns[column] ?? []).map((value) => (hasGaps && value === 0 ? null : value)));
+    const known = rows.flat().filter((value): value is number => value !== null);
+    const ticks = valueTicks(Math.max(0, ...known));
+    const max = ticks[ticks.length - 1] ?? 1;
+    return { rows, known, ticks, max, pieces: rows.map((row) => linePieces(times, row, max, width, HEIGHT)) };
+  }, [snapshot, width]);
   const now = rows[0]?.[times.length - 1];
   const summary = known.length === 0 ? texts.noChart : texts.chartSummary(title, now == null ? DASH : format(now), format(Math.max(...known)));
-
-  const ticks = valueTicks(Math.max(0, ...known));
-  const max = ticks[ticks.length - 1] ?? 1;
-  const width = Math.max(0, outer - LEFT - RIGHT);
   const first = times[0] ?? 0;
   const span = Math.max(1, (times[times.length - 1] ?? 0) - first);
   const x = (time: number) => ((time - first) / span) * width;
@@ -83,9 +88,9 @@ export function Chart({ history, lines, format, title }: ChartProps) {
               ];
             })}
             {timeTicks(first, first + span, width / TICK_WIDTH).map((tick) => (
-              <text key={tick} x={x(tick)} y={HEIGHT + 17} text-anchor="middle">{clockText(tick, locale, span < 180)}</text>
+              <text key={tick} x={Math.min(x(tick), width - LABEL / 2 + RIGHT)} y={HEIGHT + 17} text-anchor="middle">{clockText(tick, locale, span < 180)}</text>
             ))}
-            {lines.map((line, index) => linePieces(times, rows[index] ?? [], max, width, HEIGHT).map((points) => {
+            {lines.map((line, index) => pieces[index]?.map((points) => {
               const path = points.map(([px, py]) => `${px} ${py}`).join('L');
               return [
                 line.fill && <path key={`${line.column}f`} fill={`var(${line.color}-fill)`} d={`M${points[0]?.[0]} ${HEIGHT}L${path}V${HEIGHT}`} />,

@@ -24,11 +24,12 @@ export function OverviewView() {
   const known = groups.value;
   if (!now || !all || !known) return <Loading />;
   const unassigned = all.filter(({ state }) => state === 'unassigned').map(({ slot }) => slot);
-  const isNew = known.length === 0 || unassigned.length > 0;
+  const isNew = known.length === 0 || unassigned.length === all.length;
   return (
     <div class="stack">
       {isNew && <FirstSteps unassigned={unassigned} />}
       {known.length > 0 && <HealthCard />}
+      {!isNew && unassigned.length > 0 && <FirstSteps unassigned={unassigned} />}
       {activeMigrations.value.map((one) => <MigrationStrip key={one.id} migration={one} />)}
       {known.length > 0 && (
         <>
