@@ -264,7 +264,7 @@ class Messages:
         return True
 
     def finish(self, windows):
-        """When all is well again: complaints."""
+        """When all is well again: complaints. windows(): see judge()."""
         now = time.monotonic()
         complaints = self.wait_for_flow(lambda: [message for message in list(self.published) if message.inv > now])
         self.quiet.set()
@@ -283,7 +283,7 @@ class Messages:
         for thread in self.threads:
             thread.join(60)
         sessions = [session for one in self.subscribers for session in one.sessions]
-        return complaints + self.trouble + judge(self.published, sessions, windows)
+        return complaints + self.trouble + judge(self.published, sessions, windows())
 
     def wait_for_flow(self, messages):
         deadline = time.monotonic() + FLOW_S

@@ -122,9 +122,9 @@ class Run:
             settled = Background(migrator.settle, SETTLE_S)
             workload.run_until(lambda: not settled.is_running() or histories.collect())
             self.check(settled.result() if not histories.found else [], "every migration comes to its end")
-        # Those of a fault that was cut short are over now.
-        windows = [(begin, min(end, time.monotonic())) for begin, end in nemesis.windows]
-        heard = Background(messages.finish, windows)
+        # Those of a fault that was cut short are over now. And a machine that stalls is as good as a fault.
+        faults = [(begin, min(end, time.monotonic())) for begin, end in nemesis.windows]
+        heard = Background(messages.finish, lambda: faults + workload.stalls)
         workload.run_until(lambda: not heard.is_running() or histories.collect())
         self.check(some(heard.result(FLOW_WAIT_S)), "messages come once, in their order, and where all is well they come")
         print(messages.summary())

@@ -27,6 +27,8 @@ HOT_SHARE = 0.3        # Of the operations, on few objects.
 LOST_MAX = 6           # An object with so many operations of unknown outcome is given up: checking gets slow.
 AGE_MAX_S = 40.0
 KEPT_MAX = 300         # Objects nobody changes any more, beside those that never changed.
+STALL_S = 0.3          # A reply that takes longer tells that something is wrong, if only with the machine.
+SILENT_S = 1.5         # So long before an error a server may have been silent.
 SILENCE_MAX_S = 30.0   # A client that waits longer for a reply hangs.
 
 
@@ -87,6 +89,7 @@ class Workload:
         self.errors = {}
         self.slowest_s = 0.0
         self.ending = False
+        self.stalls = []          # (begin, end) in which a server did not answer, or not soon.
         self.silence_since = 0.0  # Clients' patience starts anew here: the proxy itself was stopped.
         for db in self.dbs:
             for kind in KINDS:
@@ -161,6 +164,8 @@ class Workload:
     def judge_error(self, words, one, op, text, moment):
         kind = re.sub(r"server \S+ of group \S+ ", "", text)[:50]
         self.errors[kind] = self.errors.get(kind, 0) + 1
+        if not text.startswith("TRYAGAIN"):
+            self.stalls.append((moment - SILENT_S, moment))
         if NOT_EXECUTED.match(text):
             self.counts["not executed"] += 1
             op.failed(moment, text)
@@ -481,6 +486,8 @@ class Workload:
             self.counts["requests"] += 1
             if not client.waits:
                 self.slowest_s = max(self.slowest_s, now - request.sent)
+                if now - request.sent > STALL_S:
+                    self.stalls.append((request.sent, now))
             request.done(reply, now)
             if client.at == len(client.pending):
                 client.pending, client.at = [], 0
