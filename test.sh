@@ -229,7 +229,7 @@ web_tests() {
   say "page, in a browser"
   if step web-browser 300 npm --prefix web/e2e ci --no-progress; then
     PIKAPROXY=build/dev/pikaproxy SHOTS=build/shots \
-      node_tests web-browser 600 node --test --test-reporter=tap web/e2e/flows.test.mjs
+      node_tests web-browser 900 node --test --test-reporter=tap web/e2e/flows.test.mjs
   else
     count 0 1 web-browser
   fi

@@ -186,8 +186,10 @@ class Dispatcher : private SlotGate::Host {
   void block(Request& request);
   // True: it goes on waiting, elsewhere.
   bool wait_answered(Client& client, Task* task, std::string_view reply);
-  bool wait_again(Client& client, Task* task, const Client::Wait& wait);
+  // is_unsent: no server has looked for elements yet.
+  bool wait_again(Client& client, Task* task, const Client::Wait& wait, bool is_unsent);
   void recall(Client& client, Backend& backend);
+  void recall_again(const Backend* backend);
   std::string too_many_connections() const;
   void return_or_give_up(Backend* backend);
 

@@ -170,6 +170,10 @@ export class Setup {
       if (message.type() === 'error') this.complaints.push(`${page.url()}: ${message.text()}`);
     });
     page.on('pageerror', (error) => this.complaints.push(`${page.url()}: ${error.stack}`));
+    page.on('dialog', (dialog) => {
+      this.complaints.push(`a script ran: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
     page.on('request', (request) => {
       const { origin, protocol } = new URL(request.url());
       if (origin !== this.url && protocol !== 'data:') this.complaints.push(`asked a third party: ${request.url()}`);
@@ -191,7 +195,7 @@ export class Setup {
   }
 
   shot(page, name, options = {}) {
-    return page.screenshot({ path: join(this.shots, `${name}.png`), ...options });
+    return page.screenshot({ path: join(this.shots, `${name}.png`), timeout: 40_000, ...options });
   }
 
   // The page's own answer to a call with the session of the page.

@@ -16,7 +16,7 @@ const OPERATIONS = [
   'updateGroup', 'deleteGroup', 'addServer', 'removeServer', 'replicateServer', 'promoteServer', 'assignSlots', 'createPlan',
   'createMigration', 'updateMigration', 'pauseMigration', 'resumeMigration', 'cancelMigration', 'retryMigration', 'listUsers',
   'listTokens', 'listBackups', 'createBackup', 'createUser', 'updateUser', 'deleteUser', 'createToken', 'deleteToken', 'updateSettings',
-  'getHealth', 'getSeries', 'resyncProxy', 'exportAudit',
+  'getHealth', 'getSeries', 'resyncProxy', 'exportAudit', 'getSlowlog', 'getHotKeys', 'getCommands', 'exportTopology', 'importTopology', 'importCodis',
 ];
 
 const state = {
@@ -84,7 +84,7 @@ function showGroup(one) {
   const own = state.slots.filter(({ group: owner }) => owner === one.id);
   return {
     ...one, slots: own.length, keys: own.reduce((sum, { keys }) => sum + keys, 0), bytes: own.reduce((sum, { bytes }) => sum + bytes, 0),
-    ops_per_second: own.reduce((sum, slot) => sum + slot.ops_per_second, 0),
+    ops_per_second: own.reduce((sum, slot) => sum + slot.ops_per_second, 0), ranges: own.map(({ slot }) => ({ from: slot, to: slot })),
   };
 }
 
@@ -190,7 +190,7 @@ const ROUTES = [
     name: 'demo-prod', topology_version: state.version, slots: {}, groups: state.groups.length, proxies: 3, ...stats(),
   })],
   ['GET', '/cluster/health', () => ({ checks: [
-    { check: 'replica_lag', status: 'failing', severity: 'warning', since: new Date(Date.now() - 9e5).toISOString(), detail: 'The replica 10.0.4.2:6379 of group-4 is 40 MB behind.', hint: 'Look at the load of both servers and the network between them.', objects: ['groups/4'] },
+    { check: 'replication_lag', status: 'failing', severity: 'warning', since: new Date(Date.now() - 9e5).toISOString(), detail: 'The replica 10.0.4.2:6379 of group-4 is 40 MB behind.', hint: 'Look at the load of both servers and the network between them.', objects: ['groups/4'] },
   ] })],
   ['GET', '/groups', () => ({ groups: state.groups.map(showGroup), next_cursor: null })],
   ['POST', '/groups', (body) => {
@@ -233,17 +233,24 @@ const ROUTES = [
     return showMigration(migration);
   }]),
   ['GET', '/proxies', () => ({ proxies: [0, 1, 2].map((at) => ({
-    id: `p${at + 1}`, name: `proxy-${at + 1}`, addr: `10.0.0.${at + 1}:19000`, admin_url: at ? `http://10.0.0.${at + 1}:19001` : null, state: 'ready', problem: null,
+    id: `p${at + 1}`, name: `proxy-${at + 1}`, addr: `10.0.0.${at + 1}:19000`, admin_url: at ? `http://10.0.0.${at + 1}:19001` : null, state: at === 2 ? 'behind' : 'ready', problem: null,
     topology_version: at === 2 ? state.version - 1 : state.version, lease_left_seconds: at ? 8 : null, clients: 620, ops_per_second: 47_000,
     errors_per_second: 0, p50_us: 180, p99_us: 470, memory_bytes: 9.1e7, version: '0.1.0', uptime_seconds: (Date.now() - state.startedAt) / 1000,
   })) })],
+  ['GET', '/proxies/p\\d/slowlog', () => ({ slowlog: [
+    { id: 1, at: new Date().toISOString(), total_us: 41_200, server_us: 40_900, args: ['SMEMBERS', 'all:users'], client: '10.0.9.7:53122', client_name: '', server: '10.0.2.1:6379' },
+  ] })],
+  ['GET', '/proxies/p\\d/hotkeys', () => ({ hotkeys: [{ key: 'user:{42}:name', key_base64: null, key_bytes: 14, slot: 420, group: 2, ops_per_second: 2100 }] })],
+  ['GET', '/proxies/p\\d/commands', () => ({ commands: [{ name: 'get', calls: 9_120_400, errors: 0, total_us: 1.6e9 }, { name: 'set', calls: 812_000, errors: 3, total_us: 2e8 }] })],
+  ['GET', '/topology', () => ({ format: 'pikaproxy-topology-1', name: 'demo-prod', topology_version: state.version, groups: state.groups.map(showGroup), slots: [] })],
+  ['PUT', '/topology', () => ({ dry_run: true, difference: { groups: { added: [], changed: [], removed: [state.groups[0]] }, slots: [] }, result: null })],
   ['GET', '/stats/series', (_, __, query) => {
     const from = Date.now() - 3_600_000;
     const base = { ops_per_second: 141_000, errors_per_second: 2, p50_us: 180, p99_us: 480, clients: 1858 }[query.get('metric')] ?? 0;
     return { metric: query.get('metric'), from: new Date(from).toISOString(), step_seconds: 1, values: Array.from({ length: 3600 }, (_, at) => base * (1 + 0.05 * Math.sin(at / 200) + 0.02 * Math.sin(at / 17))) };
   }],
   ['GET', '/audit', () => ({ entries: state.audit, next_cursor: null })],
-  ['GET', '/settings', () => ({ settings: [{ name: 'migration.parallel_slots', value: 128, source: 'default' }] })],
+  ['GET', '/settings', () => ({ settings: [{ name: 'migration_parallel_slots', value: 512, default: 512, source: 'default', minimum: 1, maximum: 1024, description: 'Slots that a new migration has in work at a time' }] })],
   ['GET', '/users', () => ({ users: [{ name: 'admin', role: 'admin', last_login_at: new Date().toISOString() }] })],
   ['GET', '/tokens', () => ({ tokens: [] })],
   ['GET', '/backups', () => ({ backups: [] })],

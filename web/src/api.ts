@@ -5,7 +5,7 @@ import { randomId } from './lib/random';
 import { thin } from './lib/history';
 import type { Series } from './types/openapi';
 import type {
-  AuditRow, Backup, Check, Cluster, Group, HotKey, Me, Migration, MigrationSlot, ProblemDetails, Proxy, ProxyClient, Role, Samples, Setting,
+  AuditRow, Backup, Check, Cluster, CommandCount, Group, HotKey, Me, Migration, MigrationSlot, ProblemDetails, Proxy, ProxyClient, Role, Samples, Setting,
   Slot, SlotLookup, SlowRequest, Token, User,
 } from './types/model';
 
@@ -107,6 +107,7 @@ export const api = {
   proxies: () => list<Proxy>(at('proxies')),
   proxyClients: (id: string) => list<ProxyClient>(at('proxies', id, 'clients')),
   hotKeys: (id: string) => list<HotKey>(at('proxies', id, 'hotkeys') + '?limit=20'),
+  commands: (id: string) => list<CommandCount>(at('proxies', id, 'commands')),
   slowlog: (id: string) => list<SlowRequest>(at('proxies', id, 'slowlog')),
   // The last hour, with a value for each 10 s.
   series: async (metric: string): Promise<Samples> => {
@@ -180,8 +181,10 @@ export const calls = {
   createUser: (body: { name: string; role: Role; password: string }) => call('POST', at('users'), body),
   patchUser: (name: string, body: { role?: Role; password?: string }) => call('PATCH', at('users', name), body),
   deleteUser: (name: string) => call('DELETE', at('users', name)),
-  createToken: (body: { name: string; role: Role }) => call('POST', at('tokens'), body),
+  createToken: (body: { name: string; role: Role; expires_in_seconds?: number }) => call('POST', at('tokens'), body),
   deleteToken: (id: number) => call('DELETE', at('tokens', id)),
+  importTopology: (body: Record<string, unknown>, version: number) => call('PUT', at('topology'), body, version),
+  importCodis: (body: Record<string, unknown>, version: number) => call('POST', at('topology', 'import-codis'), body, version),
   createBackup: () => call('POST', at('backups')),
 };
 

@@ -10,7 +10,7 @@ import * as format from './lib/format';
 import { go, route } from './router';
 import {
   activeMigrations, ageSeconds, cluster, dismissToast, health, liveState, loadProblem, logOut, may, me, proxies, readOnly, start,
-  toasts, version,
+  toasts,
 } from './state';
 import { ApiView } from './views/api_doc';
 import { AuditView } from './views/audit';
@@ -51,13 +51,13 @@ function Figures() {
   const now = cluster.value;
   if (!now) return null;
   const known = proxies.value;
-  const inStep = known?.filter((one) => one.topology_version === version.value).length;
+  const inStep = known?.filter(({ state }) => state === 'ready').length;
   return (
     <>
       <span class="figure"><b>{format.count(now.ops_per_second)}</b> {texts.top.ops}</span>
       <span class="figure"><b>{format.latency(now.p99_us || null)}</b> {texts.top.p99}</span>
       <span class="figure"><b>{format.count(now.clients)}</b> {texts.top.clients}</span>
-      {known && <span class="figure"><b>{inStep}/{known.length}</b> {texts.nav.proxies} {texts.proxies.inStep}</span>}
+      {known && <span class="figure"><b>{inStep}/{known.length}</b> {texts.proxies.inStep}</span>}
     </>
   );
 }
@@ -158,6 +158,8 @@ function Frame() {
   useEffect(() => {
     document.title = [title, name, 'pikaproxy'].filter(Boolean).join(' · ');
   }, [title, name]);
+  // On a phone the menu is wider than the screen.
+  useEffect(() => document.querySelector('nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }), [current?.name]);
   const count = activeMigrations.value.length;
   const problems = (health.value ?? []).filter(({ status }) => status !== 'ok').length;
   return (

@@ -1,6 +1,7 @@
 // The parts of the page that need no browser.
 
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
 import { describe, it } from 'node:test';
 
 import { en } from '../src/i18n/en';
@@ -9,12 +10,15 @@ import { curlLine } from '../src/lib/curl';
 import { keepSame, mergeMigration, mergeSlots, mergeStats } from '../src/lib/events';
 import * as format from '../src/lib/format';
 import { HEAT_CLASSES, heatClasses } from '../src/lib/heat';
-import { pushSample } from '../src/lib/history';
+import { meanOf, pushSample } from '../src/lib/history';
 import { example, operations, type Document } from '../src/lib/openapi';
-import { flows, planTotals, sharesOf } from '../src/lib/plan';
+import { extentOf, flows, sharesOf } from '../src/lib/plan';
+import { linePieces, nearest, timeTicks, valueTicks } from '../src/lib/plot';
+import { ALIKE } from '../src/lib/problem_codes';
 import { RATE_STEPS, rateAt, stepOf } from '../src/lib/rate';
 import { formatRanges, fromRanges, parseSlots, toRanges } from '../src/lib/ranges';
 import { formatRoute, parseRoute } from '../src/lib/route';
+import { differenceOf, readDocument } from '../src/lib/topology';
 import { between, focusStep, spread } from '../src/lib/selection';
 import type { Cluster, Migration, Plan, Slot } from '../src/types/model';
 
@@ -127,10 +131,16 @@ describe('plan', () => {
     assert.deepEqual(flows(plan).map(({ from, to, slots, keys, bytes }) => [from, to, slots, keys, bytes]), [
       [1, 2, 11, 6, 60], [3, 2, 2, null, null],
     ]);
-    assert.deepEqual(planTotals(plan), { slots: 13, keys: 6, bytes: 60 });
+    const { slots, keys, bytes, isEstimate } = extentOf(plan, new Map());
+    assert.deepEqual({ slots, keys, bytes, isEstimate }, { slots: 13, keys: 6, bytes: 60, isEstimate: false });
   });
-  it('that nobody has counted for has no keys, rather than none', () => {
-    assert.deepEqual(planTotals({ ...plan, before: [{ group_id: 1, slots: 20, keys: 0 }] }), { slots: 13, keys: null, bytes: null });
+  it('that nobody has counted for takes shares of what the groups have, or says that it is not known', () => {
+    const uncounted = { ...plan, before: [{ group_id: 1, slots: 22, keys: 0 }] };
+    const none = extentOf(uncounted, new Map());
+    assert.deepEqual([none.slots, none.keys, none.bytes, none.isEstimate], [13, null, null, true]);
+    const some = extentOf(uncounted, new Map([[1, { slots: 22, keys: 200, bytes: null }], [3, { slots: 0, keys: 7, bytes: 7 }]]));
+    assert.deepEqual([some.keys, some.bytes], [100, null]);
+    assert.deepEqual(some.flows.map(({ keys }) => keys), [100, null]);
   });
   it('shows groups that are only on one side', () => {
     assert.deepEqual(sharesOf(plan), [
@@ -213,13 +223,97 @@ describe('openapi', () => {
   });
 });
 
+describe('history', () => {
+  it('has means over a time, of what was measured', () => {
+    const history = { times: [10, 11, 12, 13], columns: { p99_us: [100, null, 300, 0] } };
+    assert.equal(meanOf(history, 'p99_us', 10, 13), 200);
+    assert.equal(meanOf(history, 'p99_us', 13, 20), null);
+    assert.equal(meanOf(history, 'other', 0, 99), null);
+  });
+});
+
+describe('topology documents', () => {
+  it('are told apart, and sent without the version of their export', () => {
+    assert.deepEqual(readDocument('{"format": "x", "topology_version": 3, "groups": []}'), { kind: 'topology', body: { format: 'x', groups: [] } });
+    assert.equal(readDocument('{"slots": [], "group": []}').kind, 'codis');
+    assert.equal(readDocument('{').kind, 'broken');
+    for (const text of ['[]', 'null', '3', '{}', '{"slots": []}']) assert.equal(readDocument(text).kind, 'unknown', text);
+  });
+  it('have their difference said in words', () => {
+    const group = { id: 1, name: 'a', weight: 1, servers: [{ addr: 'h:1', role: 'master' }, { addr: 'h:2', role: 'replica' }] };
+    const difference = differenceOf({ difference: {
+      groups: { added: [], changed: [{ id: 1, before: group, after: { ...group, name: 'b', weight: 2 } }], removed: [group] },
+      slots: [{ from: 0, to: 9, before: { state: 'unassigned', group: null }, after: { state: 'normal', group: 1 } }],
+    } });
+    assert.equal(difference.isEmpty, false);
+    assert.deepEqual(difference.changed, [{ id: 1, name: 'b', text: 'name: a → b; weight: 1 → 2' }]);
+    assert.deepEqual(difference.removed, [{ id: 1, name: 'a', text: 'h:1, h:2 (replica)' }]);
+    assert.deepEqual(difference.slots, [{ from: 0, to: 9, before: null, after: 1 }]);
+    assert.equal(differenceOf({ difference: { groups: { added: [], changed: [], removed: [] }, slots: [] } }).isEmpty, true);
+    const codis = differenceOf({ changed: true, groups_added: [{ ...group, slots: '0-511' }], warnings: ['w'] });
+    assert.deepEqual([codis.isEmpty, codis.warnings, codis.added[0]?.text], [false, ['w'], 'h:1, h:2 (replica); 0-511']);
+  });
+});
+
+describe('plot', () => {
+  it('has round ticks that reach over the highest value', () => {
+    assert.deepEqual(valueTicks(0), [0, 1]);
+    assert.deepEqual(valueTicks(Number.NaN), [0, 1]);
+    assert.deepEqual(valueTicks(3), [0, 1, 2, 3]);
+    assert.deepEqual(valueTicks(0.7), [0, 0.5, 1]);
+    for (let max = 0.001; max < 1e9; max *= 1.7) {
+      const ticks = valueTicks(max);
+      assert.ok((ticks[ticks.length - 1] ?? 0) >= max * 0.999, `${max}: ${ticks}`);
+      assert.ok(ticks.length >= 3 && ticks.length <= 5, `${max}: ${ticks}`);
+    }
+  });
+  it('has times on whole steps of the clock, never more than fit', () => {
+    assert.deepEqual(timeTicks(1000, 4600, 5), [1800, 2700, 3600, 4500]);
+    for (let span = 5; span < 4000; span += 7) assert.ok(timeTicks(12345, 12345 + span, 4).length <= 5);
+  });
+  it('breaks lines where nothing was measured, and keeps spikes', () => {
+    assert.deepEqual(linePieces([0, 1, 2, 3], [0, 10, null, 5], 10, 300, 100), [[[0, 100], [100, 0]], [[300, 50]]]);
+    assert.deepEqual(linePieces([0, 1, 2, 3, 4], [1, 9, 2, 3, 1], 10, 2, 10), [[[0, 9], [1, 1], [2, 7]]]);
+    assert.deepEqual(linePieces([], [], 1, 100, 100), []);
+  });
+  it('finds the time next to the pointer', () => {
+    assert.equal(nearest([], 5), -1);
+    assert.equal(nearest([10, 20, 30], 24), 1);
+    assert.equal(nearest([10, 20, 30], 99), 2);
+  });
+});
+
 describe('texts', () => {
+  const textOf = (code: string) => (en.problems.codes as Record<string, string>)[ALIKE[code] ?? code];
   // The compiler holds the keys equal; this holds that they are there and were translated.
   const walk = (path: string, a: unknown, b: unknown, visit: (path: string, a: string, b: string) => void): void => {
     if (typeof a === 'string') return visit(path, a, b as string);
     if (typeof a === 'function') return;
     for (const [name, value] of Object.entries(a as object)) walk(`${path}.${name}`, value, (b as Record<string, unknown>)[name], visit);
   };
+  const sources = (folder: string): string => readdirSync(folder, { withFileTypes: true }).map((entry) =>
+    entry.isDirectory() ? sources(`${folder}/${entry.name}`) : entry.name.endsWith('.cc') ? readFileSync(`${folder}/${entry.name}`, 'utf8') : '').join('');
+  // Tests run in web/; the page is part of the repository of the server whose words these are.
+  const server = sources('../dashboard');
+  it('explain every refusal of the server', () => {
+    const found = [...server.matchAll(/(?:conflict|impossible|unavailable|fail_conflict)\(\s*(?:[a-z_.]+,\s*)?"([a-z_]+)"|Refusal::Kind::k\w+,\s*"([a-z_]+)"/g)]
+      .map(([, a, b]) => a ?? b ?? '');
+    assert.ok(found.length > 40, `${found.length}`);
+    assert.deepEqual([...new Set(found)].filter((code) => textOf(code) === undefined), []);
+  });
+  it('say in Chinese what every health check is about', () => {
+    const found = [...server.matchAll(/constexpr std::string_view k\w+ = "([a-z_]+)";/g)].map(([, name]) => name);
+    assert.ok(found.includes('server_down'));
+    assert.deepEqual(Object.keys(zh.health.checks).filter((name) => !found.includes(name)), []);
+    const names = /health_check_names\(\) \{\s*return \{([^}]*)\}/.exec(server)?.[1]?.split(',').length;
+    assert.equal(Object.keys(zh.health.checks).length, names);
+  });
+  it('say in Chinese what every setting is', () => {
+    const table = readFileSync('../dashboard/settings/settings.cc', 'utf8');
+    const names = [...table.matchAll(/^ {4}\{"([a-z_]+)", (?:true|false),/gm)].map(([, name]) => name);
+    assert.ok(names.includes('metrics_require_token'));
+    assert.deepEqual(names.filter((name) => !(name! in zh.settings.descriptions)), []);
+  });
   it('are never empty, and Chinese is Chinese', () => {
     const same: string[] = [];
     walk('', en, zh, (path, a, b) => {

@@ -6,9 +6,9 @@ import { useEffect, useState } from 'preact/hooks';
 import { ApiError, calls, run, type Limits, type PlanRequest } from '../api';
 import { t } from '../i18n';
 import * as format from '../lib/format';
-import { flows, planTotals, sharesOf } from '../lib/plan';
+import { extentOf, sharesOf } from '../lib/plan';
 import { formatRanges } from '../lib/ranges';
-import { canChange, groupName, groups, reload, toast, version } from '../state';
+import { canChange, groupName, groups, masterOf, reload, toast, version } from '../state';
 import type { Migration, Plan } from '../types/model';
 import { Bar, Button, Field, GroupTag, Icon, Loading, Meter, Table, groupColor } from './basics';
 import { CopyCurl, Dialog, TypeName } from './dialog';
@@ -89,7 +89,11 @@ export function PlanDialog({ start, onClose, onStarted }: PlanDialogProps) {
     }
   };
 
-  const totals = plan && planTotals(plan);
+  const totals = plan && extentOf(plan, new Map(known.map((group) => {
+    const master = masterOf(group);
+    return [group.id, { slots: group.slots, keys: master?.keys ?? null, bytes: master?.memory_bytes ?? null }];
+  })));
+  const about = (text: string) => (totals?.isEstimate && text !== format.DASH ? `≈ ${text}` : text);
   const isEmpty = totals?.slots === 0;
   const isStale = plan !== null && plan.topology_version !== version.value;
   const isStrict = (totals?.slots ?? 0) > MANY_SLOTS;
@@ -159,25 +163,25 @@ export function PlanDialog({ start, onClose, onStarted }: PlanDialogProps) {
                 <>
                   <div class="meters">
                     <Meter value={totals.slots} label={texts.plan.toMove} />
-                    <Meter value={format.count(totals.keys)} label={texts.plan.keys} />
-                    <Meter value={format.bytes(totals.bytes)} label={texts.plan.data} />
-                    <Meter value={format.duration(etaAt(plan, totals.keys, limits))} label={texts.plan.eta} />
+                    <Meter value={about(format.count(totals.keys))} label={texts.plan.keys} />
+                    <Meter value={about(format.bytes(totals.bytes))} label={texts.plan.data} />
+                    <Meter value={about(format.duration(etaAt(plan, totals.keys, limits)))} label={texts.plan.eta} />
                   </div>
                   {plan.warnings.map((text) => <p class="note" key={text}><Icon name="warn" />{text}</p>)}
                   <Shares plan={plan} />
-                  <details open={flows(plan).length <= 8}>
-                    <summary>{texts.plan.flows} ({flows(plan).length})</summary>
+                  <details open={totals.flows.length <= 8}>
+                    <summary>{texts.plan.flows} ({totals.flows.length})</summary>
                     <Table caption={texts.plan.flows} head={
                       <><th>{texts.plan.from}</th><th>{texts.plan.to}</th><th class="num">{texts.plan.count}</th>
                         <th class="num">{texts.plan.keys}</th><th class="num">{texts.plan.data}</th><th>{texts.plan.ranges}</th></>
                     }>
-                      {flows(plan).map((move) => (
+                      {totals.flows.map((move) => (
                         <tr key={`${move.from}-${move.to}`}>
                           <td><GroupTag id={move.from} /></td>
                           <td><GroupTag id={move.to} /></td>
                           <td class="num">{move.slots}</td>
-                          <td class="num">{format.count(move.keys)}</td>
-                          <td class="num">{format.bytes(move.bytes)}</td>
+                          <td class="num">{about(format.count(move.keys))}</td>
+                          <td class="num">{about(format.bytes(move.bytes))}</td>
                           <td><code class="break">{formatRanges(move.ranges)}</code></td>
                         </tr>
                       ))}
@@ -241,15 +245,21 @@ function Shares({ plan }: { plan: Plan }) {
   const most = Math.max(1, ...rows.flatMap(({ before, after }) => [before, after]));
   return (
     <div class="shares" role="table" aria-label={`${texts.before} / ${texts.after}`}>
-      <span class="head" role="columnheader">{texts.group}</span><span class="head" role="columnheader">{texts.before}</span><span class="head" /><span class="head" role="columnheader">{texts.after}</span><span class="head" /><span class="head" />
-      {rows.map(({ group, before, after }) => [
-        <span key={`${group}n`}><GroupTag id={group} /></span>,
-        <span key={`${group}b`} class="hide"><Bar part={before} whole={most} color={groupColor(group)} /></span>,
-        <b key={`${group}c`} class="num">{before}</b>,
-        <span key={`${group}d`} class="hide"><Bar part={after} whole={most} color={groupColor(group)} /></span>,
-        <b key={`${group}e`} class="num">{after}</b>,
-        <span key={`${group}f`} class={`num ${after > before ? 'plus' : after < before ? 'minus' : 'muted'}`}>{format.signed(after - before)}</span>,
-      ])}
+      <div role="row" class="head">
+        <span role="columnheader">{texts.group}</span>
+        <span role="columnheader">{texts.before}</span><span />
+        <span role="columnheader">{texts.after}</span><span /><span />
+      </div>
+      {rows.map(({ group, before, after }) => (
+        <div role="row" key={group}>
+          <span role="cell"><GroupTag id={group} /></span>
+          <span class="hide"><Bar part={before} whole={most} color={groupColor(group)} /></span>
+          <b role="cell" class="num">{before}</b>
+          <span class="hide"><Bar part={after} whole={most} color={groupColor(group)} /></span>
+          <b role="cell" class="num">{after}</b>
+          <span class={`num ${after > before ? 'plus' : after < before ? 'minus' : 'muted'}`}>{format.signed(after - before)}</span>
+        </div>
+      ))}
     </div>
   );
 }

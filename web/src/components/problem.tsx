@@ -2,21 +2,8 @@
 
 import { ApiError } from '../api';
 import { t } from '../i18n';
+import { ALIKE } from '../lib/problem_codes';
 import { Icon } from './basics';
-
-// Codes that mean the same to an operator.
-const ALIKE: Record<string, string> = {
-  stale_plan: 'plan_stale',
-  invalid_parameter: 'invalid_body',
-  rate_limited: 'too_many_requests',
-  too_many_attempts: 'too_many_requests',
-  store_failed: 'store',
-  store_error: 'store',
-  unauthenticated: 'unauthorized',
-  invalid_credentials: 'wrong_password',
-  internal_error: 'internal',
-  http_500: 'internal',
-};
 
 export function explain(error: unknown): string {
   if (!(error instanceof ApiError)) return String(error);

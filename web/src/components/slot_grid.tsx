@@ -10,7 +10,7 @@ import * as format from '../lib/format';
 import { heatClasses } from '../lib/heat';
 import { SLOT_COUNT } from '../lib/ranges';
 import { between, focusStep } from '../lib/selection';
-import { activeMigrations, groupById, groupName, slots } from '../state';
+import { activeMigrations, groupById, groupName, now, slots } from '../state';
 import type { Slot } from '../types/model';
 import { groupColor } from './basics';
 
@@ -92,6 +92,9 @@ export function SlotGrid(props: SlotGridProps) {
     const words = wordsRef.current;
     const heat = mode === 'owner' ? null : heatClasses(all.map((slot) => slotFigure(slot, mode)));
     grid.style.setProperty('--fill', `${fillPercent()}%`);
+    // Once a second: hundreds of animations would keep a core busy.
+    const isMoving = all.some(({ state }) => state === 'migrating');
+    grid.classList.toggle('beat', isMoving && Math.floor(now.value / 1000) % 2 === 0);
     grid.classList.toggle('heat', heat !== null);
     grid.classList.toggle('has-selection', selection.size > 0);
     for (let at = 0; at < SLOT_COUNT; at++) {

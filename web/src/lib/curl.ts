@@ -5,6 +5,8 @@ export interface Call {
   path: string;  // Below the origin, with its query: "/api/v1/plans".
   body?: unknown;
   version?: number | undefined;
+  // The body stands in this file rather than in the line.
+  file?: string;
 }
 
 function quote(text: string): string {
@@ -17,7 +19,7 @@ export function curlLine(call: Call, origin: string): string {
   parts.push('-H', '"Authorization: Bearer $PIKAPROXY_TOKEN"');
   if (call.version !== undefined) parts.push('-H', quote(`If-Match: "t${call.version}"`));
   if (call.body !== undefined) {
-    parts.push('-H', quote('Content-Type: application/json'), '-d', quote(JSON.stringify(call.body)));
+    parts.push('-H', quote('Content-Type: application/json'), '-d', call.file ? `@${call.file}` : quote(JSON.stringify(call.body)));
   }
   parts.push(quote(origin + call.path));
   return parts.join(' ');

@@ -23,6 +23,13 @@ export function pushSample(history: History, time: number, sample: Record<string
   return { times: [...history.times.slice(first), time], columns };
 }
 
+// The mean of what a column has from `from` to before `to`; null: nothing was measured.
+export function meanOf({ times, columns }: History, column: string, from: number, to: number): number | null {
+  const known = (columns[column] ?? []).filter((value, at): value is number =>
+    !!value && (times[at] ?? 0) >= from && (times[at] ?? 0) < to);
+  return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
+}
+
 // The mean of each `count` samples; nothing where none of them is known.
 export function thin({ times, values }: Samples, count: number): Samples {
   const result: Samples = { times: [], values: [] };

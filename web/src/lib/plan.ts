@@ -29,18 +29,40 @@ export function flows(plan: Plan): Flow[] {
   return [...found.values()];
 }
 
-export function planTotals(plan: Plan): { slots: number; keys: number | null; bytes: number | null } {
-  let slots = 0;
-  let keys: number | null = null;
-  let bytes: number | null = null;
-  for (const flow of flows(plan)) {
-    slots += flow.slots;
-    keys = add(keys, flow.keys);
-    bytes = add(bytes, flow.bytes);
-  }
-  // Nobody has counted, where even all groups together have none.
+// How many keys and bytes a group has; null: not known.
+export interface Size {
+  slots: number;
+  keys: number | null;
+  bytes: number | null;
+}
+export interface Extent {
+  flows: Flow[];
+  slots: number;
+  keys: number | null;
+  bytes: number | null;
+  // Not counted, but a share of what the groups have.
+  isEstimate: boolean;
+}
+
+// What a plan moves. Where the server has not counted it, slots are taken to be equally full.
+export function extentOf(plan: Plan, sizes: ReadonlyMap<number, Size>): Extent {
   const counted = (name: 'keys' | 'bytes') => plan.before.some((share) => (share[name] ?? 0) > 0);
-  return { slots, keys: counted('keys') ? keys : null, bytes: counted('bytes') ? bytes : null };
+  const isCounted = { keys: counted('keys'), bytes: counted('bytes') };
+  const result: Extent = { flows: [], slots: 0, keys: null, bytes: null, isEstimate: !isCounted.keys };
+  for (const flow of flows(plan)) {
+    const size = sizes.get(flow.from);
+    const figure = (name: 'keys' | 'bytes') => {
+      if (isCounted[name]) return flow[name];
+      const whole = size?.[name];
+      return whole == null || !size?.slots ? null : Math.round((whole * flow.slots) / size.slots);
+    };
+    const full = { ...flow, keys: figure('keys'), bytes: figure('bytes') };
+    result.flows.push(full);
+    result.slots += full.slots;
+    result.keys = add(result.keys, full.keys);
+    result.bytes = add(result.bytes, full.bytes);
+  }
+  return result;
 }
 
 // Slots of each group before and after, by id.

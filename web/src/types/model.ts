@@ -4,7 +4,7 @@
 import type { AuditEntry, Cluster as Reported, HealthCheck, Migration, MigrationSlotList, Plan, Settings, Token as ListedToken } from './openapi';
 
 export type {
-  Backup, Group, HotKey, Me, Migration, MigrationState, Plan, Proxy, ProxyClient, Range, Role, Server, Slot, SlotLookup, SlowRequest, User,
+  Backup, CommandCount, Group, HotKey, Me, Migration, MigrationState, Plan, Proxy, ProxyClient, Range, Role, Server, Slot, SlotLookup, SlowRequest, User,
 } from './openapi';
 export type AuditRow = AuditEntry;
 export type Check = Omit<HealthCheck, 'since'> & { since: string | null };

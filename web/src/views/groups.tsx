@@ -7,6 +7,8 @@ import { PlanDialog } from '../components/plan_dialog';
 import { ProblemBox } from '../components/problem';
 import { t } from '../i18n';
 import * as format from '../lib/format';
+import { formatRanges } from '../lib/ranges';
+import { formatRoute } from '../lib/route';
 import { go } from '../router';
 import { canChange, groupBasis, groups, masterOf, may, toast, version } from '../state';
 import type { Group, Server } from '../types/model';
@@ -68,7 +70,7 @@ const STATE_KIND: Record<ServerState, 'good' | 'warn' | 'bad'> = {
 };
 
 // What is worth knowing first of a server.
-function stateOf(server: Server): ServerState {
+export function stateOf(server: Server): ServerState {
   if (server.state === 'up' && server.loading) return 'loading';
   if (server.state === 'up' && server.role === 'replica' && server.link_up === false) return 'broken';
   return server.state === 'up' || server.state === 'down' ? server.state : 'unknown';
@@ -98,7 +100,7 @@ function GroupCard({ group, onOpen }: { group: Group; onOpen: (open: Open) => vo
       }
     >
       <p class="muted">
-        <a href={`#/slots`}>{texts.groups.slotsOwned(group.slots)}</a>
+        <a href={formatRoute({ view: 'slots', params: { sel: formatRanges(group.ranges) } })}>{texts.groups.slotsOwned(group.slots)}</a>
         {!!group.slots_leaving && <> · {texts.groups.leaving(group.slots_leaving)}</>}
         {!!group.slots_arriving && <> · {texts.groups.arriving(group.slots_arriving)}</>}
         {master?.keys != null && <> · {format.count(master.keys)} {texts.common.keys}</>}

@@ -2,12 +2,14 @@ import { useEffect, useState } from 'preact/hooks';
 
 import { api } from '../api';
 import { Button, Card, Empty, GroupTag, Loading, Pill, Table } from '../components/basics';
+import { LatencyChart, OpsChart } from '../components/chart_card';
 import { MigrationButtons, MigrationNotes, MigrationPill, MigrationProgress, MigrationRates } from '../components/migration_card';
 import { ProblemBox } from '../components/problem';
 import { t } from '../i18n';
 import * as format from '../lib/format';
+import { meanOf } from '../lib/history';
 import { go, route, setParams } from '../router';
-import { activeMigrations, migrations } from '../state';
+import { activeMigrations, history, migrations, now } from '../state';
 import type { Migration, MigrationSlot } from '../types/model';
 
 export function MigrationsView() {
@@ -30,6 +32,7 @@ export function MigrationsView() {
     <div class="stack">
       {active.length === 0 && <p class="muted">{texts.migrations.noneRunning}</p>}
       {active.map((one) => <ActiveMigration key={one.id} migration={one} />)}
+      {active.length > 0 && <div class="columns"><OpsChart /><LatencyChart /></div>}
       {past.length > 0 && (
         <Card title={texts.migrations.past}>
           <Table caption={texts.migrations.past} head={
@@ -85,6 +88,7 @@ function ActiveMigration({ migration }: { migration: Migration }) {
         {migration.created_by && texts.migrations.by(migration.created_by, format.clock(migration.created_at, texts.locale))}
         {migration.mover && <> · {texts.migrations.mover}: {migration.mover}</>}
       </p>
+      <Cost migration={migration} />
       <MigrationNotes migration={migration} />
       <MigrationRates migration={migration} />
       <details>
@@ -93,6 +97,19 @@ function ActiveMigration({ migration }: { migration: Migration }) {
       </details>
     </Card>
   );
+}
+
+const BEFORE_SECONDS = 60;
+const NOW_SECONDS = 15;
+
+// What clients notice of it.
+function Cost({ migration }: { migration: Migration }) {
+  const began = Date.parse(migration.started_at ?? '') / 1000;
+  const at = now.value / 1000;
+  const before = meanOf(history.value, 'p99_us', began - BEFORE_SECONDS, began);
+  const present = meanOf(history.value, 'p99_us', Math.max(began, at - NOW_SECONDS), at + 1);
+  if (before === null || present === null) return null;
+  return <p class="muted small">{t().migrations.cost(format.latency(Math.round(present)), format.latency(Math.round(before)))}</p>;
 }
 
 const STEP_KIND: Record<string, 'good' | 'warn' | 'work'> = {

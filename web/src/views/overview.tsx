@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 
 import { api, calls } from '../api';
 import { Bar, Button, Card, GroupTag, Icon, Loading, Meter, Pill, groupColor } from '../components/basics';
-import { Chart, type Line } from '../components/chart';
+import { ErrorsChart, LatencyChart, OpsChart } from '../components/chart_card';
 import { ActionDialog } from '../components/dialog';
 import { MigrationStrip } from '../components/migration_card';
 import { t } from '../i18n';
@@ -12,7 +12,7 @@ import { toRanges } from '../lib/ranges';
 import { spread } from '../lib/selection';
 import { go } from '../router';
 import {
-  activeMigrations, auditCount, canChange, cluster, groups, health, history, masterOf, may, proxies, slots, slotsBasis, toast, version,
+  activeMigrations, auditCount, canChange, cluster, groups, health, masterOf, may, proxies, slots, slotsBasis, toast, version,
 } from '../state';
 import type { AuditRow } from '../types/model';
 import { AddGroupDialog } from './groups';
@@ -24,11 +24,12 @@ export function OverviewView() {
   const known = groups.value;
   if (!now || !all || !known) return <Loading />;
   const unassigned = all.filter(({ state }) => state === 'unassigned').map(({ slot }) => slot);
-  const isNew = known.length === 0 || unassigned.length > 0;
+  const isNew = known.length === 0 || unassigned.length === all.length;
   return (
     <div class="stack">
       {isNew && <FirstSteps unassigned={unassigned} />}
       {known.length > 0 && <HealthCard />}
+      {!isNew && unassigned.length > 0 && <FirstSteps unassigned={unassigned} />}
       {activeMigrations.value.map((one) => <MigrationStrip key={one.id} migration={one} />)}
       {known.length > 0 && (
         <>
@@ -41,14 +42,7 @@ export function OverviewView() {
             <Meter value={format.count(now.keys)} label={texts.overview.kpiKeys} />
             <Meter value={format.bytes(now.memory_bytes)} label={texts.overview.kpiData} />
           </div>
-          <div class="thirds">
-            <ChartCard title={texts.overview.opsTitle} format={format.count}
-              lines={[{ column: 'ops_per_second', label: texts.overview.kpiOps, color: '--c-ops', fill: true }]} />
-            <ChartCard title={texts.overview.latencyTitle} format={format.latency}
-              lines={[{ column: 'p99_us', label: 'p99', color: '--c-p99' }, { column: 'p50_us', label: 'p50', color: '--c-p50' }]} />
-            <ChartCard title={texts.overview.errorsTitle} format={format.count}
-              lines={[{ column: 'errors_per_second', label: texts.overview.kpiErrors, color: '--c-errors', fill: true }]} />
-          </div>
+          <div class="thirds"><OpsChart /><LatencyChart /><ErrorsChart /></div>
           <div class="columns">
             <GroupsCard />
             <div class="stack"><ProxiesCard /><RecentCard /></div>
@@ -56,18 +50,6 @@ export function OverviewView() {
         </>
       )}
     </div>
-  );
-}
-
-function ChartCard({ title, lines, format: shape }: { title: string; lines: Line[]; format: (value: number) => string }) {
-  return (
-    <Card title={title} aside={
-      lines.length > 1
-        ? <span class="chart-lines">{lines.map((line) => <span key={line.column} style={{ '--line-color': `var(${line.color})` }}>{line.label}</span>)}</span>
-        : <span class="muted small">{t().overview.lastHour}</span>
-    }>
-      <Chart history={history.value} lines={lines} format={shape} title={title} />
-    </Card>
   );
 }
 
@@ -87,8 +69,9 @@ function HealthCard() {
           <li key={`${one.check} ${(one.objects ?? []).join()} ${one.detail}`} class={['critical', 'warning', 'info'][rank(one.severity)]}>
             <Icon name="warn" />
             <div>
-              <p><span class="sr">{labels[rank(one.severity)]}: </span><strong>{one.detail}</strong></p>
-              {one.hint && <p>{one.hint}</p>}
+              <p><span class="sr">{labels[rank(one.severity)]}: </span><strong>{texts.health.checks[one.check]?.[0] ?? one.detail}</strong></p>
+              <p>{texts.health.checks[one.check]?.[1] ?? one.hint}</p>
+              {texts.health.checks[one.check] && <p class="small" lang="en">{one.detail}</p>}
               {one.since && <p class="muted small">{texts.common.since} {format.clock(one.since, texts.locale)}</p>}
             </div>
           </li>
@@ -116,6 +99,7 @@ function FirstSteps({ unassigned }: { unassigned: number[] }) {
         <li class={hasGroups ? 'done' : 'now'}>
           <h3>{texts.first.group}</h3>
           <p class="muted">{hasGroups ? texts.first.added(known.length) : texts.first.groupHint}</p>
+          {!hasGroups && may('importCodis') && <a class="small" href="#/settings">{texts.first.codis}</a>}
           {may('createGroup') && (
             <Button kind={hasGroups ? 'quiet' : 'primary'} disabled={off} onClick={() => setDialog('group')}>
               {hasGroups ? texts.first.addAnother : texts.groups.add}
@@ -186,7 +170,7 @@ function GroupsCard() {
 
 function ProxiesCard() {
   const texts = t();
-  const behind = (proxies.value ?? []).filter((one) => one.topology_version !== undefined && one.topology_version !== version.value);
+  const behind = (proxies.value ?? []).filter(({ state }) => state !== 'ready');
   return (
     <Card title={texts.overview.outOfStep} aside={<Button kind="quiet" onClick={() => go('proxies')}>{texts.proxies.title}</Button>}>
       {behind.length === 0

@@ -8,7 +8,7 @@ import { t } from '../i18n';
 import * as format from '../lib/format';
 import { route, setParams } from '../router';
 import { run } from '../api';
-import { canChange, may, proxies, reload, toast, version } from '../state';
+import { canChange, may, proxies, reload, toast } from '../state';
 import type { Proxy, ProxyClient } from '../types/model';
 
 const KIND = { ready: 'good', behind: 'warn' } as const;
@@ -36,7 +36,7 @@ export function ProxiesView() {
               <td><Pill kind={KIND[one.state] ?? 'warn'}>{texts.proxies.states[one.state] ?? one.state}</Pill>
                 {one.problem && <p class="small muted break">{one.problem}</p>}</td>
               <td class="nowrap">
-                {one.topology_version === version.value
+                {one.state === 'ready'
                   ? <Pill kind="good">v{one.topology_version}</Pill>
                   : <Pill kind="warn">{texts.proxies.behind(one.topology_version ?? 0)}</Pill>}
               </td>

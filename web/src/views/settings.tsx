@@ -10,6 +10,7 @@ import { t } from '../i18n';
 import { copyText } from '../lib/clipboard';
 import * as format from '../lib/format';
 import { auditCount, canChange, may, me, toast } from '../state';
+import { TopologyCard } from './topology_card';
 import type { Backup, Role, Setting, Token, User } from '../types/model';
 
 const ROLES: Role[] = ['viewer', 'operator', 'admin'];
@@ -30,6 +31,7 @@ export function SettingsView() {
       {may('getSettings') && <SettingsCard />}
       {may('listUsers') && <UsersCard />}
       {may('listTokens') && <TokensCard />}
+      {may('exportTopology') && <TopologyCard />}
       {may('listBackups') && <BackupsCard />}
     </div>
   );
@@ -48,9 +50,9 @@ function SettingsCard() {
         <Table caption={texts.settings.values} head={<><th>{texts.common.name}</th><th>{texts.settings.value}</th><th>{texts.settings.source}</th><th><span class="sr">{texts.common.actions}</span></th></>}>
           {items.map((one) => (
             <tr key={one.name}>
-              <td><code>{one.name}</code>{one.description && <p class="muted small">{one.description}</p>}</td>
+              <td><code>{one.name}</code><p class="muted small">{texts.settings.descriptions[one.name] ?? one.description}</p></td>
               <td class="break">{String(one.value)}</td>
-              <td>{one.source ?? ''}</td>
+              <td>{texts.settings.sources[one.source] ?? one.source}</td>
               <td class="num">{may('updateSettings') && <Button disabled={!canChange.value} onClick={() => setOpen(one)}>{texts.settings.change}</Button>}</td>
             </tr>
           ))}
@@ -71,13 +73,15 @@ function SettingDialog({ setting, onClose, onDone }: { setting: Setting; onClose
   return (
     <ActionDialog title={setting.name} submit={texts.common.save} done={texts.settings.saved}
       call={text === String(setting.value) ? null : calls.patchSettings({ [setting.name]: value })} onClose={onClose} onDone={onDone}>
-      <Field label={setting.description ?? setting.name}>
+      <Field label={texts.settings.descriptions[setting.name] ?? setting.description} hint={typeof setting.value === 'number'
+        ? texts.settings.limits(String(setting.minimum ?? 0), setting.maximum == null ? '…' : String(setting.maximum), String(setting.default)) : undefined}>
         {typeof setting.value === 'boolean' ? (
           <select value={text} onChange={(event) => setText(event.currentTarget.value)}>
             <option value="true">{texts.common.yes}</option><option value="false">{texts.common.no}</option>
           </select>
         ) : (
-          <input type={typeof setting.value === 'number' ? 'number' : 'text'} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+          <input type={typeof setting.value === 'number' ? 'number' : 'text'} min={setting.minimum ?? undefined} max={setting.maximum ?? undefined}
+            value={text} onInput={(event) => setText(event.currentTarget.value)} />
         )}
       </Field>
     </ActionDialog>
@@ -102,7 +106,7 @@ function RoleChoice({ role, onChange }: { role: Role; onChange: (role: Role) => 
 function UsersCard() {
   const texts = t();
   const { items, error, again } = useList<User>(api.users);
-  const [open, setOpen] = useState<{ kind: 'add' } | { kind: 'remove' | 'password'; user: User } | null>(null);
+  const [open, setOpen] = useState<{ kind: 'add' } | { kind: 'remove' | 'edit'; user: User } | null>(null);
   const done = () => {
     setOpen(null);
     void again();
@@ -122,7 +126,7 @@ function UsersCard() {
               <td class="nowrap">{user.last_login_at ? format.clock(user.last_login_at, texts.locale) : texts.settings.never}</td>
               <td>
                 <div class="actions">
-                  {may('updateUser') && <Button disabled={!canChange.value} onClick={() => setOpen({ kind: 'password', user })}>{texts.settings.resetPassword}</Button>}
+                  {may('updateUser') && <Button disabled={!canChange.value} onClick={() => setOpen({ kind: 'edit', user })}>{texts.groups.edit}</Button>}
                   {may('deleteUser') && user.name !== me.value?.name && (
                     <Button kind="danger" disabled={!canChange.value} onClick={() => setOpen({ kind: 'remove', user })}>{texts.common.remove}</Button>
                   )}
@@ -133,7 +137,7 @@ function UsersCard() {
         </Table>
       )}
       {open?.kind === 'add' && <AddUserDialog onClose={() => setOpen(null)} onDone={done} />}
-      {open?.kind === 'password' && <ResetDialog user={open.user} onClose={() => setOpen(null)} onDone={done} />}
+      {open?.kind === 'edit' && <EditUserDialog user={open.user} onClose={() => setOpen(null)} onDone={done} />}
       {open?.kind === 'remove' && (
         <ActionDialog title={texts.settings.removeUserTitle(open.user.name)} submit={texts.common.remove} danger done={texts.settings.removed}
           call={calls.deleteUser(open.user.name)} onClose={() => setOpen(null)} onDone={done}>
@@ -161,14 +165,17 @@ function AddUserDialog({ onClose, onDone }: { onClose: () => void; onDone: () =>
   );
 }
 
-function ResetDialog({ user, onClose, onDone }: { user: User; onClose: () => void; onDone: () => void }) {
+function EditUserDialog({ user, onClose, onDone }: { user: User; onClose: () => void; onDone: () => void }) {
   const texts = t();
   const [password, setPassword] = useState('');
+  const [role, setRole] = useState(user.role);
+  const changes = { ...(role !== user.role ? { role } : {}), ...(password ? { password } : {}) };
   return (
-    <ActionDialog title={texts.settings.resetTitle(user.name)} submit={texts.common.save} done={texts.login.changed}
-      call={password ? calls.patchUser(user.name, { password }) : null} onClose={onClose} onDone={onDone}>
-      <Field label={texts.login.fresh} hint={texts.login.rule}>
-        <input type="password" value={password} autocomplete="new-password" autofocus onInput={(event) => setPassword(event.currentTarget.value)} />
+    <ActionDialog title={texts.settings.editUser(user.name)} submit={texts.common.save} done={texts.groups.saved}
+      call={Object.keys(changes).length > 0 ? calls.patchUser(user.name, changes) : null} onClose={onClose} onDone={onDone}>
+      <RoleChoice role={role} onChange={setRole} />
+      <Field label={`${texts.login.fresh} (${texts.common.optional})`} hint={`${texts.login.rule} ${texts.settings.keepPassword}`}>
+        <input type="password" value={password} autocomplete="new-password" onInput={(event) => setPassword(event.currentTarget.value)} />
       </Field>
     </ActionDialog>
   );
@@ -237,12 +244,17 @@ function AddTokenDialog({ onClose, onDone }: { onClose: () => void; onDone: (sec
   const texts = t();
   const [name, setName] = useState('');
   const [role, setRole] = useState<Role>('viewer');
+  const [days, setDays] = useState('');
+  const body = { name, role, ...(days ? { expires_in_seconds: Math.round(Number(days) * 86400) } : {}) };
   return (
     <ActionDialog title={texts.settings.addTokenTitle} submit={texts.common.add}
-      call={name ? calls.createToken({ name, role }) : null} onClose={onClose}
+      call={name ? calls.createToken(body) : null} onClose={onClose}
       onDone={(answer) => onDone((answer as Token).token ?? '')}>
       <Field label={texts.common.name}><input value={name} autofocus onInput={(event) => setName(event.currentTarget.value)} /></Field>
       <RoleChoice role={role} onChange={setRole} />
+      <Field label={`${texts.settings.days} (${texts.common.optional})`}>
+        <input type="number" min={1} max={3660} value={days} onInput={(event) => setDays(event.currentTarget.value)} />
+      </Field>
     </ActionDialog>
   );
 }

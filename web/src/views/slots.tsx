@@ -3,7 +3,8 @@
 import { useState } from 'preact/hooks';
 
 import { api, calls } from '../api';
-import { Button, Card, Empty, Field, GroupTag, Loading, Table, groupColor } from '../components/basics';
+import { Button, Card, Empty, Field, GroupTag, Loading, Pill, Table, groupColor } from '../components/basics';
+import { OpsChart, LatencyChart } from '../components/chart_card';
 import { ActionDialog } from '../components/dialog';
 import { MigrationStrip } from '../components/migration_card';
 import { PlanDialog, type PlanStart } from '../components/plan_dialog';
@@ -14,6 +15,7 @@ import * as format from '../lib/format';
 import { SLOT_COUNT, formatRanges, parseSlots, toRanges } from '../lib/ranges';
 import { go, route, setParams } from '../router';
 import { activeMigrations, canChange, groupName, groups, masterOf, may, slots, slotsBasis, version } from '../state';
+import { stateOf } from './groups';
 import type { Slot } from '../types/model';
 
 const MODES: GridMode[] = ['owner', 'traffic', 'keys', 'bytes'];
@@ -96,7 +98,7 @@ export function SlotsView() {
         >
           <SlotGrid mode={mode} selection={selection} onSelect={select} onEnter={enter} bright={bright} />
           <div class="grid-foot">
-            <span>{texts.slots.help}</span>
+            <span class="by-mouse">{texts.slots.help}</span><span class="by-touch">{texts.slots.touch}</span>
             <span class="spring" />
             {mode !== 'owner' && (all.some((slot) => slotFigure(slot, mode) != null)
               ? <span class="heat-scale">{texts.slots.heatLow}<i aria-hidden="true" />{texts.slots.heatHigh}</span>
@@ -140,6 +142,7 @@ export function SlotsView() {
               <Empty text={texts.slots.noGroups}><Button kind="primary" onClick={() => go('groups')}>{texts.groups.title}</Button></Empty>
             )}
           </Card>
+          {known.length > 0 && <><OpsChart /><LatencyChart /></>}
         </div>
       </div>
       <RangeTable all={all} onSelect={select} />
@@ -258,9 +261,10 @@ interface LegendProps {
 function Legend({ all, mode, onHover, onPick }: LegendProps) {
   const texts = t();
   const rows = [
-    { id: null as number | null, name: texts.slots.unassigned, where: '' },
+    { id: null as number | null, name: texts.slots.unassigned, where: '', isWell: true },
     ...(groups.value ?? []).map((group) => ({
       id: group.id as number | null, name: group.name, where: masterOf(group)?.addr ?? '',
+      isWell: group.servers.every((server) => stateOf(server) !== 'down' && stateOf(server) !== 'broken'),
     })),
   ].map((row) => {
     const own = all.filter(({ group }) => (group ?? null) === row.id);
@@ -283,7 +287,7 @@ function Legend({ all, mode, onHover, onPick }: LegendProps) {
           <span class="name" title={row.name}>{row.name}</span>
           <b class="nowrap">{text(row.figure)}</b>
           <span class="bar"><span class={`bar-fill ${groupColor(row.id)}`} style={{ display: 'block', width: `${(100 * (row.figure ?? 0)) / most}%` }} /></span>
-          <span class="where muted small">{row.where}</span>
+          <span class="where muted small">{!row.isWell && <Pill kind="warn">{texts.slots.degraded}</Pill>} {row.where}</span>
         </button>
       ))}
     </div>

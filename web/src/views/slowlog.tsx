@@ -6,7 +6,7 @@ import { ProblemBox } from '../components/problem';
 import { t } from '../i18n';
 import * as format from '../lib/format';
 import { groupName, proxies } from '../state';
-import type { HotKey, SlowRequest } from '../types/model';
+import type { CommandCount, HotKey, SlowRequest } from '../types/model';
 
 type Row = SlowRequest & { proxy: string };
 
@@ -14,6 +14,7 @@ export function SlowlogView() {
   const texts = t();
   const [rows, setRows] = useState<Row[] | null>(null);
   const [hot, setHot] = useState<HotKey[]>([]);
+  const [commands, setCommands] = useState<CommandCount[]>([]);
   const [error, setError] = useState<unknown>(null);
   const all = proxies.value;
   const load = async () => {
@@ -22,6 +23,8 @@ export function SlowlogView() {
       const lists = await Promise.all(all.map(async (proxy) =>
         (await api.slowlog(proxy.id)).items.map((row) => ({ ...row, proxy: proxy.name }))));
       const keys = await Promise.all(all.map(async (proxy) => (await api.hotKeys(proxy.id)).items));
+      const counts = await Promise.all(all.map(async (proxy) => (await api.commands(proxy.id)).items));
+      setCommands(sumCommands(counts.flat()));
       setHot(keys.flat().sort((a, b) => b.ops_per_second - a.ops_per_second));
       setRows(lists.flat().sort((a, b) => b.at.localeCompare(a.at)));
       setError(null);
@@ -31,7 +34,7 @@ export function SlowlogView() {
   };
   useEffect(() => void load(), [all === null]);
   return (
-    <>
+    <div class="stack">
       <Card title={texts.slowlog.title} aside={<Button onClick={load}>{texts.common.reload}</Button>}>
         <ProblemBox error={error} />
         {!rows && !error && <Loading />}
@@ -70,6 +73,33 @@ export function SlowlogView() {
           </Table>
         )}
       </Card>
-    </>
+      <Card title={texts.slowlog.commands}>
+        {commands.length === 0 && <Empty text={texts.slowlog.noCommands} />}
+        {commands.length > 0 && (
+          <Table caption={texts.slowlog.commands} head={
+            <><th>{texts.slowlog.command}</th><th class="num">{texts.slowlog.calls}</th><th class="num">{texts.slowlog.mean}</th><th class="num">{texts.slowlog.errors}</th></>
+          }>
+            {commands.map(({ name, calls, errors, total_us }) => (
+              <tr key={name}>
+                <td><code>{name}</code></td>
+                <td class="num">{format.count(calls)}</td>
+                <td class="num nowrap">{format.latency(total_us / calls)}</td>
+                <td class="num">{format.count(errors)}</td>
+              </tr>
+            ))}
+          </Table>
+        )}
+      </Card>
+    </div>
   );
+}
+
+// Of all proxies together; those that took most time first.
+function sumCommands(all: CommandCount[]): CommandCount[] {
+  const sums = new Map<string, CommandCount>();
+  for (const one of all) {
+    const sum = sums.get(one.name) ?? { name: one.name, calls: 0, errors: 0, total_us: 0 };
+    sums.set(one.name, { ...sum, calls: sum.calls + one.calls, errors: sum.errors + one.errors, total_us: sum.total_us + one.total_us });
+  }
+  return [...sums.values()].filter(({ calls }) => calls > 0).sort((a, b) => b.total_us - a.total_us).slice(0, 30);
 }
