@@ -15,14 +15,15 @@ using Arguments = std::span<const std::string_view>;
 // What the proxy does with a command. Everything outside the table is unknown and refused.
 enum class CommandAction : uint8_t {
   kForward,          // All its keys share a slot: the request goes to that slot's group as it is.
-  kForwardAnyGroup,  // No keys; one group answers for all (COMMAND DOCS, FUNCTION LIST/DUMP/STATS).
+  kForwardAnyGroup,  // No keys; one group answers for all (COMMAND DOCS, FUNCTION LIST/DUMP).
   kSplitMget,        // MGET: split per group, values merged in the order of the request.
   kSplitMset,        // MSET: split per group, OK when all are.
   kSplitSum,         // DEL UNLINK EXISTS TOUCH: split per group, integers added.
   kFanOutSum,        // DBSIZE: to every group, integers added.
   kFanOutConcat,     // KEYS: to every group, arrays joined.
   kFanOutAllOk,      // FLUSHDB FLUSHALL FUNCTION LOAD ...: to every group, the first error wins.
-  kFanOutAnyOk,      // SCRIPT KILL, FUNCTION KILL: to every group, OK if one says so.
+  kKill,             // SCRIPT KILL, FUNCTION KILL: to every group, past whatever keeps it busy.
+  kFunctionStats,    // FUNCTION STATS: the same; of the group where something runs.
   kRandomKey,        // RANDOMKEY: a random group, the others if it is empty.
   kScan,             // SCAN: group after group, the group's number inside the cursor.
   kScriptLoad,       // SCRIPT LOAD: to every group, the body kept.

@@ -19,6 +19,8 @@ enum class Sabotage : uint8_t {
   kCopyUnverified,   // COPY deletes the source's key though writing the copy has failed.
   kCopyKeepsSource,  // COPY does not delete the source's key.
   kUnsettled,        // A mover goes on while an attempt that it gave up may still come late.
+  kWatchKept,        // EXEC goes to the server where its keys were watched, wherever their slot is.
+  kPopForgotten,     // A wait that ends with an element as its slot moves goes on as if without.
 };
 
 struct SabotageName {
@@ -34,6 +36,8 @@ inline constexpr std::array kSabotages = {
     SabotageName{Sabotage::kCopyUnverified, "copy-unverified"},
     SabotageName{Sabotage::kCopyKeepsSource, "copy-keeps-source"},
     SabotageName{Sabotage::kUnsettled, "unsettled"},
+    SabotageName{Sabotage::kWatchKept, "watch-kept"},
+    SabotageName{Sabotage::kPopForgotten, "pop-forgotten"},
 };
 
 #ifdef PIKAPROXY_TEST_HOOKS

@@ -252,7 +252,7 @@ void Backend::next_handshake_step() {
     const std::string_view user = group_.user.empty() ? "default" : std::string_view(group_.user);
     send(plain_auth_ ? request({"AUTH", group_.password})
                      : request({"AUTH", user, group_.password}));
-  } else if (state_ < State::kHello && lane_ != Lane::kResp2) {
+  } else if (state_ < State::kHello && is_resp3(lane_)) {
     state_ = State::kHello;
     framer_.reset(ReplyFramer::Dialect::kResp3);
     send(request({"HELLO", "3"}));
@@ -767,6 +767,14 @@ bool Backend::is_auth_lost(std::string_view reply) const noexcept {
   return reply.starts_with("-NOAUTH ") || reply.starts_with("-ERR NOAUTH ");
 }
 
+Milliseconds Backend::handshake_timeout() const noexcept {
+  const BackendConfig& config = worker_.config().backend;
+  // A server looks at nothing until its script has run for busy-reply-threshold; whoever wants to
+  // end the script must be able to wait for that.
+  return is_control(lane_) ? std::max(config.connect_timeout, config.request_timeout)
+                           : config.connect_timeout;
+}
+
 void Backend::check_timeouts() {
   const Ticks now = loop_.now();
   const BackendConfig& config = worker_.config().backend;
@@ -780,9 +788,8 @@ void Backend::check_timeouts() {
     case State::kSelect:
     case State::kPing:
     case State::kSettle:
-      if (now - state_since_ >= to_ticks(config.connect_timeout)) {
-        attempt_failed("no answer within " + std::to_string(config.connect_timeout.count()) +
-                       " ms");
+      if (const Milliseconds limit = handshake_timeout(); now - state_since_ >= to_ticks(limit)) {
+        attempt_failed("no answer within " + std::to_string(limit.count()) + " ms");
       }
       break;
     case State::kReady:

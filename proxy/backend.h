@@ -178,6 +178,7 @@ class Backend : public Stream {
   // The same for the replies of a transaction that come before the one that counts.
   bool take_reply_before(Task* task, std::string_view piece, bool first, bool complete);
   bool is_auth_lost(std::string_view reply) const noexcept;
+  Milliseconds handshake_timeout() const noexcept;
   // Takes the beginning of `bytes` if it is (more of) a push message, which answers no request.
   bool take_push(std::string_view& bytes);
   // The reply of a server without RESP3, for a client with it.

@@ -243,8 +243,11 @@ void Dispatcher::act(Request& request) {
     case CommandAction::kFanOutAllOk:
       fan_out(request, Kind::kAllOk);
       break;
-    case CommandAction::kFanOutAnyOk:
-      fan_out(request, Kind::kAnyOk);
+    case CommandAction::kKill:
+      control(request, Kind::kKill);
+      break;
+    case CommandAction::kFunctionStats:
+      control(request, Kind::kFunctionStats);
       break;
     case CommandAction::kRandomKey:
       random_key(request);

@@ -124,6 +124,8 @@ class Dispatcher : private SlotGate::Host {
   void eval(Request& request);
   void script_load(Request& request);
   void keep_script(Request& request);
+  // To every group, past what its server is busy with.
+  void control(Request& request, Gathering::Kind kind);
 
   void transaction_command(Request& request);
   // Puts a request into the client's transaction.
@@ -178,8 +180,10 @@ class Dispatcher : private SlotGate::Host {
   void block(Request& request);
   // True: it goes on waiting, elsewhere.
   bool wait_answered(Client& client, Task* task, std::string_view reply);
-  bool wait_again(Client& client, Task* task, const Client::Wait& wait);
+  // is_unsent: no server has looked for elements yet.
+  bool wait_again(Client& client, Task* task, const Client::Wait& wait, bool is_unsent);
   void recall(Client& client, Backend& backend);
+  void recall_again(const Backend* backend);
   std::string too_many_connections() const;
   void return_or_give_up(Backend* backend);
 

@@ -12,11 +12,15 @@
 
 #include "common/ascii.h"
 #include "common/resp3.h"
+#include "common/sabotage.h"
 #include "proxy/dispatcher.h"
 #include "proxy/worker.h"
 
 namespace pikaproxy {
 namespace {
+
+// Until a wait is ended again that has not ended.
+constexpr Ticks kRecallAgainUs = 10'000;
 
 // Which argument says how long, and its unit.
 struct TimeoutPlace {
@@ -119,15 +123,18 @@ void Dispatcher::block(Request& request) {
 bool Dispatcher::wait_answered(Client& client, Task* task, std::string_view piece) {
   if (client.wait == nullptr) return false;
   Backend* backend = client.wait->backend;
-  const bool is_lost = !backend->is_clean();
+  // Lost before it was sent, it goes on. Lost after that it may have taken an element, which nobody
+  // will see: the client is told so.
+  const bool is_unsent = !backend->is_clean() && task->sent == 0;
   return_or_give_up(backend);
-  const bool goes_on = client.wait->recalled && (is_lost || is_null(*task, piece));
+  const bool has_nothing = is_null(*task, piece) || is_sabotaged(Sabotage::kPopForgotten);
+  const bool goes_on = client.wait->recalled && (is_unsent || has_nothing);
   const std::unique_ptr<Client::Wait> wait = std::move(client.wait);
   worker_.stats().blocked_clients.subtract();
-  return goes_on && wait_again(client, task, *wait);
+  return goes_on && wait_again(client, task, *wait, is_unsent);
 }
 
-bool Dispatcher::wait_again(Client& client, Task* task, const Client::Wait& wait) {
+bool Dispatcher::wait_again(Client& client, Task* task, const Client::Wait& wait, bool is_unsent) {
   RequestParser parser;
   RequestProgress progress;
   if (parser.parse(wait.request, progress, {UINT64_MAX, UINT64_MAX, true}) !=
@@ -140,8 +147,9 @@ bool Dispatcher::wait_again(Client& client, Task* task, const Client::Wait& wait
   std::string left;
   if (timeout > 0) {
     const Ticks rest = wait.since + timeout - worker_.loop().now();
-    if (rest <= 0) return false;  // The time was up anyway: nil is the answer.
-    left = write_timeout(rest, place.is_milliseconds);
+    // The time was up anyway: nil is the answer, if a server has looked.
+    if (rest <= 0 && !is_unsent) return false;
+    left = write_timeout(std::max<Ticks>(rest, 0), place.is_milliseconds);
     args[place.position] = left;
   }
   std::string bytes;
@@ -167,7 +175,9 @@ void Dispatcher::topology_changed() {
       return place.open && backend.serves(worker_.topology().groups[place.group]);
     };
     if (client.watch != nullptr && client.watch->backend == &backend) {
-      if (!stays(client.watch->key)) client.watch->broken = true;
+      if (!stays(client.watch->key) && !is_sabotaged(Sabotage::kWatchKept)) {
+        client.watch->broken = true;
+      }
       return;
     }
     if (client.wait == nullptr || client.wait->recalled) return;
@@ -190,8 +200,19 @@ void Dispatcher::recall(Client& client, Backend& backend) {
     backend.give_up();
     return;
   }
-  // Its answer does not matter: that of the wait itself tells what has happened.
-  ask(*control, unblock_request(backend), [](std::string_view) {});
+  // That of the wait itself tells what has happened. But this request, over another connection, may
+  // have overtaken that one, which begins to wait only now; or it was lost.
+  ask(*control, unblock_request(backend), [this, backend = &backend](std::string_view reply) {
+    if (reply == ":1\r\n") return;
+    worker_.loop().add_timer(kRecallAgainUs, [this, backend] { recall_again(backend); });
+  });
+}
+
+void Dispatcher::recall_again(const Backend* backend) {
+  worker_.backends().for_each_lent([&](Backend& lent, Client* user) {
+    if (&lent != backend || user == nullptr || user->wait == nullptr) return;
+    if (user->wait->backend == backend && user->wait->recalled) recall(*user, lent);
+  });
 }
 
 void Dispatcher::unblock(Client& client, bool with_error, std::function<void(bool)> done) {

@@ -1,13 +1,18 @@
-// SCRIPT LOAD, EVAL and EVALSHA.
+// SCRIPT LOAD, EVAL and EVALSHA; SCRIPT KILL and alike.
 //
 // A script lives at every server that ran it, but clients expect EVALSHA to work once SCRIPT LOAD
 // or EVAL did. The proxy keeps the bodies it has seen. Before the first EVALSHA of a script on a
 // connection it sends SCRIPT LOAD ahead on the same connection, so that order is kept. Should the
 // server have lost the script since, the script itself is sent, unless the client has gone on: then
 // its later requests would run first, and it gets NOSCRIPT as from Redis.
+//
+// While a script runs its server answers nothing behind it. What is to end it takes connections
+// that carry nothing else (Lane::kControl); all that they are greeted with works there, or is
+// answered with -BUSY, which is an answer.
 
 #include "common/resp.h"
 #include "proxy/dispatcher.h"
+#include "proxy/request_texts.h"
 #include "proxy/script_cache.h"
 #include "proxy/worker.h"
 #include "proxy/worker_manager.h"
@@ -55,6 +60,19 @@ void Dispatcher::eval(Request& request) {
   hold(gathering);
   load_script_first(backend, sha);
   send_part(gathering, group, request.raw);
+  release(gathering);
+}
+
+void Dispatcher::control(Request& request, Gathering::Kind kind) {
+  const Topology& topology = worker_.topology();
+  if (topology.serving_groups.empty()) {
+    refuse(request, kNoSlotServed);
+    return;
+  }
+  Gathering& gathering =
+      start_gathering(task_of(request), kind, 0, control_lane(request.client.session.lane));
+  hold(gathering);
+  for (const GroupIndex group : topology.serving_groups) send_part(gathering, group, request.raw);
   release(gathering);
 }
 

@@ -137,7 +137,8 @@ std::string_view kind_of(const Command& command, Arguments args) noexcept {
     case kFanOutSum:
     case kFanOutConcat:
     case kFanOutAllOk:
-    case kFanOutAnyOk:
+    case kKill:
+    case kFunctionStats:
     case kTracking:
     case kScriptLoad:
     case kScriptExists:

@@ -106,6 +106,38 @@ void merge_script_exists(const Gathering& gathering, std::string& out) {
   }
 }
 
+// OK, then UNKILLABLE, then what else went wrong, then NOTBUSY.
+std::string_view merge_kill(const Gathering& gathering) {
+  const auto rank = [](std::string_view reply) {
+    if (!is_error(reply)) return 0;
+    if (reply.starts_with("-UNKILLABLE")) return 1;
+    return reply.starts_with("-NOTBUSY") ? 3 : 2;
+  };
+  std::string_view best = gathering.parts.front()->reply.view();
+  for (const Task* part : gathering.parts) {
+    if (rank(part->reply.view()) < rank(best)) best = part->reply.view();
+  }
+  return best;
+}
+
+bool runs_function(std::string_view stats) {
+  ReplyCursor fields(stats);
+  if (fields.enter() < 2 || reply_text(fields.next()) != "running_script") return false;
+  const std::string_view script = fields.next();
+  return script.starts_with('*') ? !script.starts_with("*-1") : script.starts_with('%');
+}
+
+// All have the same functions, so one reply tells of them; but only where one runs it is told of.
+std::string_view merge_function_stats(const Gathering& gathering) {
+  for (const Task* part : gathering.parts) {
+    if (runs_function(part->reply.view())) return part->reply.view();
+  }
+  for (const Task* part : gathering.parts) {
+    if (!is_error(part->reply.view())) return part->reply.view();
+  }
+  return gathering.parts.front()->reply.view();
+}
+
 }  // namespace
 
 int64_t append_user_keys(std::string_view array, std::string& out) {
@@ -125,13 +157,13 @@ int64_t append_user_keys(std::string_view array, std::string& out) {
 }
 
 void merge_replies(const Gathering& gathering, std::string& out) {
-  if (gathering.kind == Gathering::Kind::kAnyOk) {
-    for (const Task* part : gathering.parts) {
-      if (!is_error(part->reply.view())) {
-        out += part->reply.view();
-        return;
-      }
-    }
+  if (gathering.kind == Gathering::Kind::kKill) {
+    out += merge_kill(gathering);
+    return;
+  }
+  if (gathering.kind == Gathering::Kind::kFunctionStats) {
+    out += merge_function_stats(gathering);
+    return;
   }
   if (const Task* failed = first_error(gathering)) {
     out += failed->reply.view();

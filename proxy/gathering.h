@@ -15,18 +15,19 @@ namespace pikaproxy {
 // parts are Tasks of their own; the last reply that comes in decides what happens next.
 struct Gathering {
   enum class Kind : uint8_t {
-    kMget,          // Arrays of values, put back into the order of the request's keys.
-    kSum,           // Integers, added.
-    kAllOk,         // Every part must succeed; the first error is the reply.
-    kAnyOk,         // One success is enough.
-    kConcat,        // Arrays, joined.
-    kScriptExists,  // Arrays of 0 and 1: 1 where all parts say so, or the proxy has the script.
-    kScan,          // One part: the cursor in it becomes ours.
-    kRandomKey,     // One part at a time, until a group has a key.
-    kEvalsha,       // One part: NOSCRIPT is repaired once.
-    kTracking,      // CLIENT TRACKING ON: whether every server can.
-    kPublish,       // One part: the number of receivers in it becomes ours.
-    kOwn,           // One part, a request of the proxy's own: no parent, the answer to `answer`.
+    kMget,           // Arrays of values, put back into the order of the request's keys.
+    kSum,            // Integers, added.
+    kAllOk,          // Every part must succeed; the first error is the reply.
+    kKill,           // OK if one is; else whatever says more than that nothing runs there.
+    kFunctionStats,  // Of the group where a function runs.
+    kConcat,         // Arrays, joined.
+    kScriptExists,   // Arrays of 0 and 1: 1 where all parts say so, or the proxy has the script.
+    kScan,           // One part: the cursor in it becomes ours.
+    kRandomKey,      // One part at a time, until a group has a key.
+    kEvalsha,        // One part: NOSCRIPT is repaired once.
+    kTracking,       // CLIENT TRACKING ON: whether every server can.
+    kPublish,        // One part: the number of receivers in it becomes ours.
+    kOwn,            // One part, a request of the proxy's own: no parent, the answer to `answer`.
   };
 
   Kind kind = Kind::kAllOk;

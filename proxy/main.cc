@@ -147,10 +147,10 @@ class Process {
   void reload() {
     LoadResult result = load_config(config_sources(command_line_, process_environment()));
     if (!result.ok()) {
+      manager_.note_reload(false);  // Who reads of it in the log finds it in the metrics, too.
       for (const Problem& problem : result.problems) {
         log_error("reload refused, the settings stay as they are", "problem", problem.to_string());
       }
-      manager_.note_reload(false);
       return;
     }
     for (const std::string& warning : result.loaded->warnings) log_warn(warning);

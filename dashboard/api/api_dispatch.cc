@@ -255,7 +255,7 @@ std::optional<ApiProblem> ApiDispatch::check_origin(const HttpRequest& request) 
   const std::string host = origin_host(*origin);
   std::string own = to_lower(request.host);
   for (const std::string_view port : {":80", ":443"}) {
-    if (own.ends_with(port)) own.resize(own.size() - port.size());
+    if (own.ends_with(port)) own.erase(own.size() - port.size());
   }
   if (!host.empty() && host == own) return std::nullopt;
   const std::string name = host.substr(0, host.find(':'));

@@ -68,6 +68,7 @@ ApiResult get_cluster(const ClusterParts& parts) {
                 {"slots", std::move(slots)},
                 {"groups", state->topology.groups.size()},
                 {"proxies", std::move(proxies)},
+                {"clients", rates.clients},
                 {"keys", keys},
                 {"memory_bytes", memory},
                 {"ops_per_second", rates.ops_per_second},

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "dashboard/cluster/controller.h"
+#include "dashboard/cluster/retry_pauses.h"
 
 namespace pikaproxy {
 
@@ -34,6 +35,9 @@ struct MigrationLive {
 //
 // What it waits for (a clean slot, a proxy, an operator, the end of a pause) wakes it. Everything
 // that must survive is in the Migration; what is here can be lost at any time.
+//
+// The steps are in files of their own: migration_runner_begin.cc, _finish.cc, _hold.cc, _turn.cc,
+// and what the engine is told in _engine.cc.
 class MigrationRunner {
  public:
   // Tells the engine about slots that are on their way. Nothing moves before start().
@@ -77,12 +81,12 @@ class MigrationRunner {
     uint64_t bytes_counted = 0;
     std::string problem;
   };
-  // After something failed: when it may be tried again.
-  struct Pause {
-    std::chrono::milliseconds length{0};
-    Clock::time_point until{};
-    std::string problem;
-  };
+  // What may have to be tried again; and "check A->B" of each way.
+  static constexpr char kLocking[] = "lock";
+  static constexpr char kTurning[] = "turn";
+  static constexpr char kForgetting[] = "forget";
+  static constexpr char kHolding[] = "hold";
+  static constexpr char kStoring[] = "store";
   // What an engine's answer goes into; may outlive the runner.
   struct Answer {
     std::mutex mutex;
@@ -127,15 +131,14 @@ class MigrationRunner {
   std::string wait_for_engine(const std::function<void(std::function<void(std::string)>)>& ask);
   MoveLimits share_of(const MoveLimits& limits) const;
 
-  bool may_try(const std::string& what) const;
   void pause(const std::string& what, std::string problem);
-  void clear_pause(const std::string& what);
   void wait_for_something();
   void measure();
   bool stopping() const;
 
   Controller& controller_;
   const uint64_t id_;
+  RetryPauses pauses_;
 
   // The thread's own.
   std::set<SlotId> checked_;  // Nothing of them is at the group they go to.
@@ -155,7 +158,6 @@ class MigrationRunner {
   bool woken_ = false;
   bool try_again_ = false;  // An operator asked for it.
   std::map<GroupPair, Job> jobs_;
-  std::map<std::string, Pause> pauses_;
   std::set<SlotId> clean_;
   std::set<uint64_t> held_for_;  // Promotions.
   std::deque<std::string> warnings_;

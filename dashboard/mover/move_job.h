@@ -32,8 +32,11 @@ namespace pikaproxy {
 // a time; who asks for it meanwhile waits for that one.
 //
 //   ask() ──> queued_ ──> worker ──┐                      ┌──> waiters of the key
-//                                  ├── moves_ (per key) ──┤
+//                │                 ├── moves_ (per key) ──┤
 //   background: SCAN ──> batch ────┘                      └──> removals that wait for the slot
+//
+// While MIGRATE moves a batch, the source does nothing else: what is asked for meanwhile would wait
+// anyway, and goes with the next batch.
 class MoveJob {
  public:
   MoveJob(uint64_t id, MoveRoute route, MoveLimits limits, const std::string& cluster,
@@ -93,8 +96,16 @@ class MoveJob {
   // Carries batch.keys, which are in moves_ and running, and tells who waits for them.
   void carry(Session& session, Batch& batch);
   void try_carry(Session& session, Batch& batch);
-  // As carry(), for keys that proxies asked for: small ones first, large ones one by one.
-  void carry_asked(Session& session, Batch batch);
+  // With mutex_ held: from queued_, keys of one database (the first's, or `db`), now running.
+  Batch take_queued(std::optional<uint32_t> db);
+  // With mutex_ held: whether a worker should.
+  bool is_queued_for_workers() const;
+  // Keys that proxies asked for, without those that are gone, which are finished.
+  struct Asked {
+    Batch small;
+    std::vector<Batch> large;  // One key each.
+  };
+  Asked sort_asked(Session& session, Batch batch);
   void finish(Batch& batch);
   // With mutex_ held: hands removals that have nothing to wait for to the workers.
   void release_removals();
@@ -118,6 +129,11 @@ class MoveJob {
   bool may_go_on();
   // Lets keys that clients wait for go first, within bounds.
   void let_asked_go_first();
+  // What is queued of this database, and not large: the background carries it from here on, until
+  // leave_asked().
+  Batch take_asked(Session& session, uint32_t db);
+  // With mutex_ held: the workers carry all that is queued.
+  void leave_asked();
   // False: stopping.
   bool wait_for_work();
   void wait_before_next_pass(std::chrono::milliseconds pause);
@@ -147,6 +163,8 @@ class MoveJob {
   std::map<SlotId, SlotState> slots_;
   std::unordered_map<MoveKey, KeyMove, MoveKeyHash> moves_;
   std::deque<MoveKey> queued_;
+  std::deque<Batch> large_asked_;       // Running; for the workers.
+  std::optional<uint32_t> taken_db_;    // Whose queued keys the background carries.
   uint32_t carrying_asked_ = 0;         // Workers that move keys that were asked for.
   std::condition_variable asked_done_;  // The background thread.
   std::vector<Removal> removals_;       // Wait for moves.

@@ -10,6 +10,10 @@
 
 namespace pikaproxy {
 
+std::string without_try_again(const std::string& reason) {
+  return reason.starts_with(kTryAgain) ? reason.substr(kTryAgain.size()) : reason;
+}
+
 std::string_view refusal_code(std::string_view server_error) noexcept {
   if (server_error.starts_with("OOM")) return "OOM ";
   for (const std::string_view code : {"LOADING", "BUSY ", "MASTERDOWN", "READONLY", "MISCONF"}) {

@@ -32,6 +32,11 @@ struct KeyResult {
 // "TRYAGAIN " where the server will think better of it by itself.
 std::string_view refusal_code(std::string_view server_error) noexcept;
 
+// Begins the reasons of what is worth another try.
+inline constexpr std::string_view kTryAgain = "TRYAGAIN ";
+// `reason` for operators, who see that in other ways.
+std::string without_try_again(const std::string& reason);
+
 // Links to both servers, of one thread. A link is made when it is needed, and again after one was
 // lost.
 class MoveLinks {

@@ -13,6 +13,7 @@ double grown(uint64_t before, uint64_t now) {
 }  // namespace
 
 const ProxyRates& RateMeter::update(const ProxySnapshot& snapshot, int64_t now_ms) {
+  rates_.clients = snapshot.clients;
   if (!has_before_) {
     before_ = snapshot;
     before_at_ = now_ms;

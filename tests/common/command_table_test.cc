@@ -194,8 +194,8 @@ TEST_SUITE("common/command_table") {
     CHECK(subcommand("script", "load").action == CommandAction::kScriptLoad);
     CHECK(subcommand("script", "exists").action == CommandAction::kScriptExists);
     CHECK(subcommand("script", "flush").action == CommandAction::kScriptFlush);
-    CHECK(subcommand("script", "kill").action == CommandAction::kFanOutAnyOk);
-    CHECK(subcommand("function", "stats").action == CommandAction::kForwardAnyGroup);
+    CHECK(subcommand("script", "kill").action == CommandAction::kKill);
+    CHECK(subcommand("function", "stats").action == CommandAction::kFunctionStats);
     CHECK(subcommand("function", "stats").command_class == CommandClass::kScript);
     CHECK(subcommand("command", "docs").action == CommandAction::kForwardAnyGroup);
     CHECK(subcommand("memory", "usage").action == CommandAction::kForward);

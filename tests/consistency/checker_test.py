@@ -11,6 +11,7 @@ import time
 
 from checker import explain, first_misfit, is_linearizable, search
 from history import OK, Op, read_history, write_history
+from messages import GRACE_S, NOT_SENT, SENT, UNKNOWN, Message, Session, judge
 from models import MODELS, MOVES_SLACK_S
 
 GOOD_AND_BAD = [
@@ -65,6 +66,37 @@ GOOD_AND_BAD = [
         (1, 4, 5, ("XADD", b"2"), b"4102444800000-0")]),
     ("pair", "half of a write", False, [
         (1, 0, 1, ("MSET", b"1"), "OK"), (1, 2, 9, ("MSET", b"2"), "OK"), (2, 3, 4, ("MGET",), (b"2", b"1"))]),
+    ("register", "an EXEC although the watched value had changed", False, [
+        (1, 0, 1, ("SET", b"1"), "OK"), (2, 2, 3, ("GET",), b"1"), (1, 4, 5, ("SET", b"2"), "OK"),
+        (2, 6, 7, ("CAS", b"1", b"3"), 1)]),
+    ("register", "an EXEC of something that was not there", True, [
+        (2, 2, 3, ("GET",), None), (2, 6, 7, ("CAS", None, b"3"), 1), (1, 8, 9, ("GET",), b"3")]),
+    ("purse", "a transfer seen half", False, [
+        (1, 0, 9, ("MOVE", 5), (-5, 5)), (2, 1, 2, ("MGET",), (-5, 0))]),
+    ("purse", "a transfer lost under another one", False, [
+        (1, 0, 1, ("MGET",), (0, 0)), (2, 2, 3, ("MOVE", 5), (-5, 5)), (1, 4, 5, ("SWAP", (0, 0), (-1, 1)), 1)]),
+    ("purse", "a transfer of unknown outcome that counted twice", False, [
+        (1, 0, None, ("MOVE", 5), None), (2, 2, 3, ("MGET",), (-5, 5)), (2, 4, 5, ("MGET",), (-10, 10))]),
+    ("line", "delivered to one that waited", True, [
+        (1, 0, 9, ("POP", 0), b"a"), (2, 5, 6, ("PUSH", b"a"), 1), (2, 10, 11, ("LISTS",), ((), ()))]),
+    ("line", "delivered to two that waited", False, [
+        (1, 0, 9, ("POP", 0), b"a"), (3, 0, 9, ("EITHER",), (0, b"a")), (2, 5, 6, ("PUSH", b"a"), 1)]),
+    ("line", "delivered before it was pushed", False, [
+        (1, 0, 4, ("POP", 0), b"a"), (2, 5, 6, ("PUSH", b"a"), 1)]),
+    ("line", "lost while one waited in vain", False, [
+        (1, 0, 9, ("POP", 0), None), (2, 5, 6, ("PUSH", b"a"), 1), (2, 10, 11, ("LISTS",), ((), ()))]),
+    ("line", "lost with the connection of one that waited", True, [
+        (1, 0, None, ("POP", 0), None), (2, 5, 6, ("PUSH", b"a"), 1), (2, 10, 11, ("LISTS",), ((), ()))]),
+    ("line", "two lost with one connection", False, [
+        (1, 0, None, ("POP", 0), None), (2, 5, 6, ("PUSH", b"a", b"b"), 2), (2, 10, 11, ("LISTS",), ((), ()))]),
+    ("line", "nothing for one that waited although there always was something", False, [
+        (2, 0, 1, ("PUSH", b"a"), 1), (1, 2, 3, ("ON",), None), (2, 4, 5, ("LISTS",), ((b"a",), ()))]),
+    ("line", "an element on its way that is in both lists", False, [
+        (2, 0, 1, ("PUSH", b"a"), 1), (1, 2, 3, ("ON",), b"a"), (2, 4, 5, ("LISTS",), ((b"a",), (b"a",)))]),
+    ("prizes", "one member for two", False, [
+        (2, 0, 1, ("ZADD", 1.0, b"a"), 1), (1, 2, 5, ("FIRST",), (1.0, b"a")), (3, 3, 4, ("LAST",), (1.0, b"a"))]),
+    ("prizes", "not the first one", False, [
+        (2, 0, 1, ("ZADD", 1.0, b"a"), 1), (2, 2, 3, ("ZADD", 2.0, b"b"), 1), (1, 4, 5, ("FIRST",), (2.0, b"b"))]),
     ("expiring", "gone when its time has come", True, [
         (1, 0, 1, ("SETPX", b"1", 10.0), "OK"), (1, 5, 6, ("GET",), b"1"), (1, 12, 13, ("GET",), None)]),
     ("expiring", "gone before its time", False, [
@@ -105,6 +137,10 @@ def random_args(kind, rng, number):
         "zset": [("ZADD", number / 7, few), ("ZINCRBY", 0.1, few), ("ZREM", few), ("ZRANGE",)],
         "stream": [("XADD", value), ("XDEL", stream_id), ("XRANGE",)],
         "pair": [("MSET", value), ("MGET",), ("DEL",)],
+        "purse": [("MOVE", number % 7), ("MGET",), ("SWAP", (0, 0), (-number, number))],
+        "line": [("PUSH", value), ("PUSH", value, value + b"'"), ("ON",), ("POP", 0), ("POP", 1), ("EITHER",),
+                 ("LISTS",)],
+        "prizes": [("ZADD", number % 5 / 2, value), ("FIRST",), ("LAST",), ("ZRANGE",)],
     }[kind])
 
 
@@ -112,7 +148,8 @@ def reply_of(kind, state, op):
     """The reply that fits: models only judge, so the function below the step is asked."""
     import models
     apply = {"register": models.register, "counter": models.counter, "list": models.queue, "set": models.members,
-             "hash": models.fields, "zset": models.ranking, "stream": models.stream, "pair": models.pair}[kind]
+             "hash": models.fields, "zset": models.ranking, "stream": models.stream, "pair": models.pair,
+             "purse": models.purse, "line": models.line, "prizes": models.prizes}[kind]
     return apply(state, op.args)
 
 
@@ -198,14 +235,16 @@ def break_history(kind, ops, rng):
         op.ret += shift
     prove = Op(0, shift - 3, {"register": ("SET", b"x"), "counter": ("INCRBY", 7), "list": ("RPUSH", b"x"),
                               "set": ("SADD", b"x"), "hash": ("HSET", b"x", b"x"), "zset": ("ZADD", 1.5, b"x"),
-                              "stream": ("XADD", b"x"), "pair": ("MSET", b"x")}[kind])
+                              "stream": ("XADD", b"x"), "pair": ("MSET", b"x"), "purse": ("MOVE", 7),
+                              "line": ("PUSH", b"x"), "prizes": ("ZADD", 9.0, b"x")}[kind])
     state, found = final_state(kind, old)
     if not found:
         return old
     prove.answered(shift - 2, reply_of(kind, state, prove)[1])
     read = Op(1, shift - 1, {"register": ("GET",), "counter": ("GET",), "list": ("LRANGE",), "set": ("SMEMBERS",),
                              "hash": ("HGETALL",), "zset": ("ZRANGE",), "stream": ("XRANGE",),
-                             "pair": ("MGET",)}[kind])
+                             "pair": ("MGET",), "purse": ("MGET",), "line": ("LISTS",),
+                             "prizes": ("ZRANGE",)}[kind])
     read.answered(shift - 0.5, reply_of(kind, MODELS[kind].initial, read)[1])
     return old + [prove, read] + again
 
@@ -274,8 +313,50 @@ def test_long_histories_are_checked_quickly(t):
     print("%d operations, %.0f per second" % (total, total / (time.monotonic() - start)))
 
 
+def heard(got, since=0.0, has_ended=False):
+    session = Session("a subscriber")
+    session.since = {b"c": since}
+    session.got = {b"c": got}
+    session.has_ended = has_ended
+    return session
+
+
+def told(*rows):
+    """Messages of publisher 1, from (number, inv, ret, outcome)."""
+    messages = []
+    for number, inv, ret, outcome in rows:
+        message = Message(1, number, b"c", inv)
+        message.ret, message.outcome = ret, outcome
+        messages.append(message)
+    return messages
+
+
+def test_messages(t):
+    three = told((0, 1.0, 1.1, SENT), (1, 2.0, 2.1, SENT), (2, 3.0, 3.1, SENT))
+    unsure = told((0, 1.0, 1.1, SENT), (1, 2.0, 2.1, UNKNOWN), (2, 3.0, 3.1, SENT), (3, 4.0, 4.1, NOT_SENT))
+    late = 3.0 + GRACE_S
+    for what, published, session, windows, wrong in (
+            ("all of them", three, heard([(1, 0), (1, 1), (1, 2)]), [], ""),
+            ("one twice", three, heard([(1, 0), (1, 1), (1, 1), (1, 2)]), [], "came twice"),
+            ("one twice, much later", three, heard([(1, 0), (1, 1), (1, 2), (1, 0)]), [(0.0, late)], "came twice"),
+            ("in another order", three, heard([(1, 1), (1, 0), (1, 2)]), [(0.0, late)], "came after"),
+            ("one that nobody published", three, heard([(1, 0), (1, 1), (1, 2), (1, 3)]), [], "nobody published"),
+            ("a gap", three, heard([(1, 0), (1, 2)]), [], "did not get"),
+            ("a gap while something is wrong", three, heard([(1, 0), (1, 2)]), [(1.5, 1.9)], ""),
+            ("a gap long after something was wrong", three, heard([(1, 0), (1, 2)]), [(-late, -late)], "did not get"),
+            ("a gap before it was subscribed", three, heard([(1, 2)], since=2.5), [], ""),
+            ("a gap of a session that has ended", three, heard([(1, 0)], has_ended=True), [], ""),
+            ("one of unknown outcome that did not come", unsure, heard([(1, 0), (1, 2)]), [], ""),
+            ("one of unknown outcome that came late", unsure, heard([(1, 0), (1, 2), (1, 1)]), [], ""),
+            ("one of unknown outcome twice", unsure, heard([(1, 0), (1, 1), (1, 2), (1, 1)]), [], "came twice"),
+            ("one that was not sent", unsure, heard([(1, 0), (1, 2), (1, 3)]), [], "told otherwise")):
+        complaints = judge(published, [session], windows)
+        t.check(bool(complaints) == bool(wrong) and all(wrong in text for text in complaints), "messages: %s" % what,
+                complaints)
+
+
 TESTS = [test_examples, test_good_histories_pass, test_broken_histories_fail, test_order_of_a_connection_holds,
-         test_a_violation_is_pointed_at, test_a_history_survives_its_file, test_long_histories_are_checked_quickly]
+         test_a_violation_is_pointed_at, test_a_history_survives_its_file, test_long_histories_are_checked_quickly, test_messages]
 
 
 def main():

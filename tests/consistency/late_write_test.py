@@ -9,6 +9,7 @@ meanwhile may be lost.
 """
 
 import os
+import select
 import shutil
 import sys
 import time
@@ -16,9 +17,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
+from api import ApiError  # noqa: E402
 from checks import run_tests, slot_of  # noqa: E402
 from cluster import Cluster  # noqa: E402
-from migrator import ENDED  # noqa: E402
 from servers import wait_until  # noqa: E402
 
 TAG = "late"
@@ -59,8 +60,9 @@ class Story:
         relay = self.cluster.relay
         relay.tell("hang existing", self.home, ["proxy"])
         client = self.cluster.proxy.client()
+        before = relay.tell("held", self.home)["bytes"]
         client.send("INCR", self.key)
-        time.sleep(0.3)  # To be sent on, and not yet given up.
+        wait_until(lambda: relay.tell("held", self.home)["bytes"] > before, 20, "the request to be under way")
         self.cluster.proxy.process.kill()
         client.close()
         self.cluster.proxy.start()
@@ -79,8 +81,10 @@ class Story:
 
     def finish(self, number):
         api = self.cluster.api
-        if api.get("/migrations/%s" % number)["state"] not in ENDED:
+        try:
             api.patch("/migrations/%s" % number, {"rate_limit_keys_per_second": 100000})
+        except ApiError:
+            pass  # It has ended.
         wait_until(lambda: api.get("/migrations/%s" % number)["state"] == "succeeded", 30, "the migration to end")
 
     def arrive(self):
@@ -160,7 +164,54 @@ def test_a_transfer_whose_answer_was_lost(t):
             t.equal(client.call("DBSIZE"), 0, "keys left at the source")
 
 
-TESTS = [test_a_transfer_whose_answer_was_lost, test_late_at_the_source_migrate, test_late_at_the_source_copy, test_late_at_the_source_copy_by_type,
+def test_a_watched_key_that_moved(t):
+    """An EXEC that rests on what was seen at the slot's old home comes late, too: it must not be done there."""
+    with Story(t, "migrate") as story, story.cluster.proxy.client() as client:
+        t.equal(client.call("WATCH", story.key), "OK", "WATCH of a key that is not there")
+        t.equal(client.call("GET", story.key), None, "it is not there")
+        story.finish(story.begin(1 - story.home, None))
+        t.equal(story.call("SET", story.key, "another's"), "OK", "another client writes it at its new home")
+        client.call("MULTI")
+        client.call("SET", story.key, "mine")
+        t.equal(client.call("EXEC"), None, "EXEC answers nil")
+        t.equal(story.call("GET", story.key), b"another's", "and has done nothing")
+        with story.cluster.servers[story.home].client() as old:
+            t.equal(old.call("DBSIZE"), 0, "keys at the old home")
+
+
+def test_an_element_on_its_way(t):
+    """A wait is ended because its slot moves, and has just been given an element: its client gets it."""
+    with Story(t, "migrate") as story, story.cluster.proxy.client(timeout=60) as client:
+        relay = story.cluster.relay
+        client.send("BLPOP", story.key, 0)
+        with story.cluster.servers[story.home].client() as server:
+            wait_until(lambda: b"flags=b" in server.call("CLIENT", "LIST"), 20, "the client to wait")
+            relay.tell("hang existing", story.home, ["proxy"])
+            before = relay.tell("held", story.home)["bytes"]
+            server.call("RPUSH", story.key, "element")
+            t.equal(server.call("EXISTS", story.key), 0, "the element is taken at once")
+            number = story.begin(1 - story.home, None)
+            wait_until(lambda: relay.tell("held", story.home)["bytes"] > before, 20, "the wait's end to be asked for")
+            relay.tell("heal", story.home)
+            wait_until(lambda: is_readable(client) or is_waiting(story), 20, "the element to come")
+            t.check(is_readable(client), "it comes to the client")
+            if is_readable(client):
+                t.equal(client.read(), [story.key.encode(), b"element"], "as it was pushed")
+        story.finish(number)
+
+
+def is_readable(client):
+    return bool(select.select([client.socket], [], [], 0)[0])
+
+
+def is_waiting(story):
+    """At the slot's new home."""
+    with story.cluster.servers[1 - story.home].client() as server:
+        return b"flags=b" in server.call("CLIENT", "LIST")
+
+
+TESTS = [test_a_watched_key_that_moved, test_an_element_on_its_way, test_a_transfer_whose_answer_was_lost,
+         test_late_at_the_source_migrate, test_late_at_the_source_copy, test_late_at_the_source_copy_by_type,
          test_late_at_the_target_migrate, test_late_at_the_target_copy]
 
 if __name__ == "__main__":

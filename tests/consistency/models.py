@@ -157,6 +157,50 @@ def pair(state, args):
     raise ValueError(command)
 
 
+def purse(state, args):
+    """Two numbers that are changed together. SWAP is an EXEC after WATCH: its client had read `args[1]`."""
+    command = args[0]
+    if command == "MGET":
+        return state, state
+    if command == "SWAP":
+        return (args[2], 1) if state == args[1] else (state, 0)
+    if command == "MOVE":
+        after = (state[0] - args[1], state[1] + args[1])
+        return after, after
+    raise ValueError(command)
+
+
+def line(state, args):
+    """Two lists whose elements are pushed once each. One that waited and got nothing found nothing at some moment."""
+    command = args[0]
+    first, second = state
+    if command == "PUSH":
+        return (args[:0:-1] + first, second), len(first) + len(args) - 1
+    if command == "LISTS":
+        return state, state
+    if command == "ON":
+        return ((first[:-1], first[-1:] + second), first[-1]) if first else (state, None)
+    if command == "POP" or command == "EITHER":
+        at = args[1] if command == "POP" else int(not first)
+        if not state[at]:
+            return state, None
+        after = (first[:-1], second) if at == 0 else (first, second[:-1])
+        return after, state[at][-1] if command == "POP" else (at, state[at][-1])
+    raise ValueError(command)
+
+
+def prizes(state, args):
+    """A sorted set: (score, member) in order."""
+    command = args[0]
+    if command == "ZRANGE":
+        return state, state
+    if command == "ZADD":
+        return tuple(sorted(state + ((args[1], args[2]),))), 1
+    if not state:
+        return state, None
+    return (state[1:], state[0]) if command == "FIRST" else (state[:-1], state[-1])
+
+
 def expiring_step(state, op):
     """A string that expires at a time its writer gave: None, or (value, time or None).
 
@@ -201,4 +245,7 @@ MODELS = {
     "stream": Model(None, replying(stream)),
     "pair": Model((None, None), replying(pair)),
     "expiring": Model(None, expiring_step),
+    "purse": Model((0, 0), replying(purse)),
+    "line": Model(((), ()), replying(line)),
+    "prizes": Model((), replying(prizes)),
 }

@@ -20,11 +20,16 @@ class Nemesis:
         self.stop = stop
         self.paused = paused
         self.did = {}
+        self.windows = []  # (begin, end) of each fault.
 
     def run(self):
         while not self.stop.wait(self.rng.uniform(0.1, 1.5)):
             name = self.rng.choice(self.faults)
+            begin = time.monotonic()
+            # Not a known end before it is there.
+            self.windows.append((begin, float("inf")))
             FAULTS[name](self)
+            self.windows[-1] = (begin, time.monotonic())
             self.did[name] = self.did.get(name, 0) + 1
         return self.did
 

@@ -12,6 +12,7 @@ from models import STREAM_MS
 SLOTS = 1024
 CAS = b"if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) return 1 end return 0"
 BOTH = b"redis.call('SET', KEYS[1], ARGV[1]) redis.call('SET', KEYS[2], ARGV[1]) return 1"
+LISTS = b"return {redis.call('LRANGE', KEYS[1], 0, -1), redis.call('LRANGE', KEYS[2], 0, -1)}"
 FAR_S = 3600.0
 
 
@@ -25,7 +26,7 @@ class Object:
         self.slot = slot
         self.padded = padded  # Its values are some kilobytes long.
         self.keys = [b"%s:{%s}:%d" % (kind.encode(), tag, number)]
-        if kind == "pair":
+        if kind in ("pair", "purse", "line"):
             self.keys.append(self.keys[0] + b"'")
         self.key = self.keys[0]
         self.ops = []
@@ -229,8 +230,42 @@ def expiring(one, rng, number, now=None):
     return (b"DEL", one.key), ("DEL",), same
 
 
+def purse(one, rng, _):
+    """Two counters. What one loses the other gets: see transfer() and changed()."""
+    return whole(one)
+
+
+def line(one, rng, number):
+    """Two lists: elements are pushed to the first, go on to the second, and are popped from either."""
+    first, second = one.keys
+    kind = rng.randrange(10)
+    if kind < 4:
+        values = tuple(b"%d.%d" % (number, at) for at in range(rng.choice((1, 1, 2))))
+        return (b"LPUSH", first) + values, ("PUSH",) + values, same
+    if kind < 6:
+        return (b"RPOP", first), ("POP", 0), same
+    if kind < 8:
+        return (b"RPOP", second), ("POP", 1), same
+    if kind == 8:
+        return (b"RPOPLPUSH", first, second), ("ON",), same
+    return whole(one)
+
+
+def prizes(one, rng, number):
+    """A sorted set whose members are added once each."""
+    kind = rng.randrange(10)
+    if kind < 5:
+        member = b"%d" % number
+        score = float(rng.randrange(5))
+        return (b"ZADD", one.key, b"%g" % score, member), ("ZADD", score, member), same
+    if kind < 8:
+        return (b"ZPOPMIN", one.key), ("FIRST",), lambda reply: scores(reply)[0] if reply else None
+    return whole(one)
+
+
 KINDS = {"register": register, "counter": counter, "list": queue, "set": members, "hash": fields,
-         "zset": ranking, "stream": stream, "pair": pair, "expiring": expiring}
+         "zset": ranking, "stream": stream, "pair": pair, "expiring": expiring, "purse": purse, "line": line,
+         "prizes": prizes}
 
 
 def whole(one):
@@ -245,7 +280,74 @@ def whole(one):
         "stream": lambda: ((b"XRANGE", one.key, b"-", b"+"), ("XRANGE",), entries),
         "pair": lambda: ((b"MGET",) + tuple(one.keys), ("MGET",), in_order),
         "expiring": lambda: ((b"GET", one.key), ("GET",), same),
+        "purse": lambda: ((b"MGET",) + tuple(one.keys), ("MGET",), lambda reply: tuple(int(each or 0) for each in reply)),
+        "line": lambda: ((b"EVAL", LISTS, b"2") + tuple(one.keys), ("LISTS",), lambda reply: tuple(map(tuple, reply))),
+        "prizes": lambda: ((b"ZRANGE", one.key, b"0", b"-1", b"WITHSCORES"), ("ZRANGE",), scores),
     }[one.kind]()
+
+
+# ---- Transactions: (the commands, arguments for the model, how the reply of EXEC becomes a result)
+
+WATCHED = ("register", "purse")
+
+
+def changed(one, seen, rng, number):
+    """What is written on the strength of what was read."""
+    if one.kind == "register":
+        value = b"%d" % number
+        one.seen = one.seen[-3:] + [value]
+        return [(b"SET", one.key, pad(value) if one.padded else value)], ("CAS", seen, value), all_ok
+    amount = rng.randrange(1, 1000)
+    after = (seen[0] - amount, seen[1] + amount)
+    return ([(b"SET", key, b"%d" % value) for key, value in zip(one.keys, after)], ("SWAP", seen, after), all_ok)
+
+
+def transfer(one, rng):
+    amount = rng.randrange(1, 1000)
+    return ([(b"DECRBY", one.keys[0], b"%d" % amount), (b"INCRBY", one.keys[1], b"%d" % amount)],
+            ("MOVE", amount), in_order)
+
+
+def all_ok(replies):
+    if replies is None or any(reply != b"OK" for reply in replies):
+        raise ValueError("not all of it was done")
+    return 1
+
+
+# ---- Requests that wait
+
+WAITED_FOR = ("line", "prizes")
+
+
+def wait_for(one, rng, timeout):
+    """timeout: seconds, 0 = for ever."""
+    until = b"%g" % timeout
+    if one.kind == "prizes":
+        command, name = rng.choice(((b"BZPOPMIN", "FIRST"), (b"BZPOPMAX", "LAST")))
+        return (command, one.key, until), (name,), lambda reply: None if reply is None else (float(reply[2]), reply[1])
+    # Elements come to the first list first. In the other order one that waits may be given an element of the first
+    # although another one, which waited for the first too, has moved an element to the second: so does Redis.
+    first, second = one.keys
+    kind = rng.randrange(6)
+    if kind == 0:
+        return (b"BRPOP", first, until), ("POP", 0), lambda reply: popped(reply, first)
+    if kind == 1:
+        return (b"BRPOP", second, until), ("POP", 1), lambda reply: popped(reply, second)
+    if kind == 2:
+        return (b"BLMOVE", first, second, b"RIGHT", b"LEFT", until), ("ON",), same
+    if kind == 3:
+        return (b"BRPOPLPUSH", first, second, until), ("ON",), same
+    if kind == 4:
+        return ((b"BLMPOP", until, b"2", first, second, b"RIGHT"), ("EITHER",),
+                lambda reply: None if reply is None else (one.keys.index(reply[0]), reply[1][0]))
+    return ((b"BRPOP", first, second, until), ("EITHER",),
+            lambda reply: None if reply is None else (one.keys.index(reply[0]), reply[1]))
+
+
+def popped(reply, key):
+    if reply is not None and reply[0] != key:
+        raise ValueError("of another key")
+    return None if reply is None else reply[1]
 
 
 # ---- Keys that nobody changes --------------------------------------------------------------------

@@ -9,6 +9,7 @@ Commands are JSON lines on standard input, each answered with a line on standard
     {"do": "hang existing", "server": 0, "kinds": [...]}  the same, but not of connections made later
     {"do": "heal", "server": 0}                           lets everything go on
     {"do": "count", "server": 0}                          how many connections of each kind there are
+    {"do": "held", "server": 0}                           bytes from clients that links which hang hold back
 Ends when standard input does.
 
 A hung link behaves as TCP does when packets are lost and sent again: nothing of what either side has sent is lost,
@@ -20,12 +21,14 @@ Kinds, by the first thing that a connection sends: "migrate" (a server's own MIG
 """
 
 import errno
+import fcntl
 import json
 import os
 import select
 import socket
 import struct
 import sys
+import termios
 
 KINDS = ("proxy", "mover", "migrate")
 BUFFER = 64 * 1024
@@ -97,6 +100,9 @@ class Relay:
         links = [link for link in self.links if link.server == server]
         if command["do"] == "count":
             return {kind: sum(link.kind == kind for link in links) for kind in KINDS}
+        if command["do"] == "held":
+            return {"bytes": sum(unread(link.client.socket) + len(link.client.other.waiting)
+                                 for link in links if self.is_hung(link))}
         if command["do"] == "heal":
             self.hung[server].clear()
             for link in links:
@@ -232,6 +238,11 @@ class Relay:
             if reset:
                 side.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             side.socket.close()
+
+
+def unread(sock):
+    """Bytes that have come and were not taken yet."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, bytes(4)))[0]
 
 
 def kind_of(first):

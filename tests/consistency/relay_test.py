@@ -128,11 +128,14 @@ def test_a_hung_link_holds_everything_and_loses_nothing(t):
         setup.relay.tell("hang", 0, ALL)
         client.sendall(encode("SET", "a", "late"))
         t.check(nothing_arrives(setup, 0, encode("GET", "a")), "nothing passes")
+        wait_until(lambda: setup.relay.tell("held", 0)["bytes"] == len(encode("SET", "a", "late")), 10,
+                   "the relay to say what it holds back")
         client.close()
         t.check(nothing_arrives(setup, 0, encode("GET", "a")), "nothing passes when the client has gone either")
         t.equal(setup.server.ended[0], None, "the server does not know that it has gone")
         setup.relay.tell("heal", 0)
         t.check(arrives(setup, 0, encode("GET", "a") + encode("SET", "a", "late")), "it arrives in the end")
+        t.equal(setup.relay.tell("held", 0)["bytes"], 0, "nothing is held back any more")
         wait_until(lambda: setup.server.ended[0] is not None, 10, "the server to see the end")
 
 

@@ -25,15 +25,18 @@ from cluster import Cluster  # noqa: E402
 from end_check import (check_deleted, check_far_expiry, check_kept, check_places, even_owners,  # noqa: E402
                        some)
 from histories import Histories  # noqa: E402
+from messages import Messages  # noqa: E402
 from migrator import Migrator  # noqa: E402
 from nemesis import FAULTS, Nemesis  # noqa: E402
 from objects import SLOTS, Tags  # noqa: E402
-from workload import Workload, Wrong  # noqa: E402
+from request import Wrong  # noqa: E402
+from workload import Workload  # noqa: E402
 
 QUIET_KEYS = 40
 WORK_SLOTS = 48  # All objects lie in these, so that much happens to each.
 DRAIN_S = 60.0
 SETTLE_S = 120
+FLOW_WAIT_S = 300
 
 
 class Run:
@@ -95,7 +98,9 @@ class Run:
             migrator = Migrator(cluster.api, workload.tags.slots, cluster.groups, self.rng, self.note, self.stop)
         threads = [threading.Thread(target=self.guard, args=(one.run,), daemon=True)
                    for one in (nemesis if self.options.faults else None, migrator) if one is not None]
+        messages = Messages(cluster.proxy.address, workload.tags, self.rng)
         workload.start()
+        messages.start()
         for thread in threads:
             thread.start()
         end = time.monotonic() + 60 * self.options.minutes
@@ -117,6 +122,12 @@ class Run:
             settled = Background(migrator.settle, SETTLE_S)
             workload.run_until(lambda: not settled.is_running() or histories.collect())
             self.check(settled.result() if not histories.found else [], "every migration comes to its end")
+        # Those of a fault that was cut short are over now.
+        windows = [(begin, min(end, time.monotonic())) for begin, end in nemesis.windows]
+        heard = Background(messages.finish, windows)
+        workload.run_until(lambda: not heard.is_running() or histories.collect())
+        self.check(some(heard.result(FLOW_WAIT_S)), "messages come once, in their order, and where all is well they come")
+        print(messages.summary())
         workload.retire_all()
         end = time.monotonic() + DRAIN_S
         workload.run_until(lambda: workload.is_done() or time.monotonic() > end)
@@ -148,9 +159,10 @@ class Run:
     def summary(self, workload, histories):
         done = workload.counts
         print("%d requests (%d not executed, %d of unknown outcome), %d objects, %d operations checked in %d histories, "
-              "%d connections, slowest reply %.2f s" % (
+              "%d transactions, %d that EXEC answered with nil, %d waits, %d connections, slowest reply %.2f s" % (
                   done["requests"], done["not executed"], done["unknown"], done["objects"],
-                  histories.operations, histories.checked, done["connections"], workload.slowest_s))
+                  histories.operations, histories.checked, done["transactions"], done["nil"], done["waits"],
+                  done["connections"], workload.slowest_s))
         print("errors: %s" % counts(workload.errors))
 
 

@@ -28,6 +28,8 @@ BROKEN = {
     "copy-unverified": ("copy-by-type", "cut-link,kill-server", []),
     "copy-keeps-source": ("copy-by-type", "none", []),
     "unsettled": "late_at_the_source_copy_by_type",
+    "watch-kept": "a_watched_key_that_moved",
+    "pop-forgotten": "an_element_on_its_way",
 }
 # Complaints about data. Others (it ended early, a migration does not end) prove nothing.
 ABOUT_DATA = re.compile(r"^FAILED: (a reply that must not be|every history has an order|\d+ keys|deleted keys|expiry of)",

@@ -15,23 +15,19 @@ import time
 import hiredis
 
 from history import OPEN, Op
-from objects import KINDS, Object, in_any_order, quiet_keys, whole
+from objects import KINDS, WAITED_FOR, WATCHED, Object, in_any_order, quiet_keys, transfer, wait_for, whole
+from request import EXECUTED_OR_NOT, NOT_EXECUTED, Request, Wrong, encode
 from resp import RespError
-
-# What an error says about whether the request was executed. Everything else is an error nobody expects here.
-NOT_EXECUTED = re.compile(r"TRYAGAIN|CLUSTERDOWN|LOADING|.*is not reachable|.*too many (requests|bytes) waiting", re.S)
-EXECUTED_OR_NOT = re.compile(r".*may or may not have been executed|OOM ", re.S)
+from transactions import transaction, watched_change
 
 OBJECTS_OF_A_KIND = 7
+WAITERS = 6            # Clients that do nothing but wait for elements.
+LEAVES_AFTER_S = 1.5   # So long one waits that would wait for ever; then it goes without a word.
 HOT_SHARE = 0.3        # Of the operations, on few objects.
 LOST_MAX = 6           # An object with so many operations of unknown outcome is given up: checking gets slow.
 AGE_MAX_S = 40.0
 KEPT_MAX = 300         # Objects nobody changes any more, beside those that never changed.
 SILENCE_MAX_S = 30.0   # A client that waits longer for a reply hangs.
-
-
-class Wrong(Exception):
-    """Something that must never happen, for people."""
 
 
 class Kept:
@@ -46,29 +42,13 @@ class Kept:
         self.inflight = 0
 
 
-class Request:
-    """`done(reply, moment)` gets the reply, `lost(moment, note)` is told that there will be none."""
-
-    __slots__ = ("words", "done", "lost", "sent")
-
-    def __init__(self, words, done, lost):
-        self.words = words
-        self.done = done
-        self.lost = lost
-        self.sent = 0.0
-
-
-def encode(words):
-    parts = [b"*%d\r\n" % len(words)]
-    for word in words:
-        parts.append(b"$%d\r\n%s\r\n" % (len(word), word))
-    return b"".join(parts)
-
-
 class Client:
-    def __init__(self, number, db):
+    def __init__(self, number, db, waits=False):
         self.number = number
         self.db = db
+        self.waits = waits
+        self.program = None        # A generator of batches, see transactions.py.
+        self.leaves_at = None
         self.socket = None
         self.reader = None
         self.output = b""
@@ -89,6 +69,7 @@ class Workload:
         self.pause_s = clients / rate
         self.poll = select.epoll()
         self.clients = [Client(number, dbs[number % len(dbs)]) for number in range(clients)]
+        self.clients += [Client(clients + number, dbs[number % len(dbs)], waits=True) for number in range(WAITERS)]
         self.by_fd = {}
         self.wake_ups = []
         self.order = itertools.count()
@@ -101,7 +82,8 @@ class Workload:
         self.dropping = []
         self.deleted = {}     # (db, key) -> name, of objects that were deleted for good.
         self.unsure = set()   # (db, key) of keys on which an operation may still take effect.
-        self.counts = {"requests": 0, "not executed": 0, "unknown": 0, "connections": 0, "objects": 0}
+        self.counts = {"requests": 0, "not executed": 0, "unknown": 0, "connections": 0, "objects": 0,
+                       "transactions": 0, "nil": 0, "waits": 0}
         self.errors = {}
         self.slowest_s = 0.0
         self.ending = False
@@ -121,8 +103,11 @@ class Workload:
         self.counts["objects"] += 1
         return one
 
-    def choose(self, db):
+    def choose(self, db, kinds=None):
         objects = self.objects[db]
+        if kinds is not None:
+            objects = [one for one in objects if one.kind in kinds]
+            return objects[0] if self.rng.random() < HOT_SHARE else self.rng.choice(objects)
         if self.rng.random() < HOT_SHARE:
             return objects[self.rng.randrange(0, len(objects), 9)]
         return self.rng.choice(objects)
@@ -149,20 +134,26 @@ class Workload:
         op = self.new_op(client, one, args)
 
         def done(reply, moment):
-            one.inflight -= 1
-            if isinstance(reply, hiredis.ReplyError):
-                self.judge_error(words, one, op, str(reply), moment)
-            else:
-                try:
-                    op.answered(moment, result_of(reply))
-                except (ValueError, TypeError, IndexError) as error:
-                    raise Wrong("%s: %r got the reply %.200r: %s" % (one.name, words[:2], reply, error)) from error
+            self.take_reply(words, one, op, result_of, reply, moment)
 
         def lost(moment, note):
-            one.inflight -= 1
-            self.lose(one, op, moment, note)
+            self.lose_reply(one, op, moment, note)
         request = Request(words, done, lost)
         return request, [op]
+
+    def take_reply(self, words, one, op, result_of, reply, moment):
+        one.inflight -= 1
+        if isinstance(reply, hiredis.ReplyError):
+            self.judge_error(words, one, op, str(reply), moment)
+            return
+        try:
+            op.answered(moment, result_of(reply))
+        except (ValueError, TypeError, IndexError) as error:
+            raise Wrong("%s: %r got the reply %.200r: %s" % (one.name, words[:2], reply, error)) from error
+
+    def lose_reply(self, one, op, moment, note):
+        one.inflight -= 1
+        self.lose(one, op, moment, note)
 
     def judge_error(self, words, one, op, text, moment):
         kind = re.sub(r"server \S+ of group \S+ ", "", text)[:50]
@@ -290,6 +281,13 @@ class Workload:
 
     def batch(self, client):
         """(requests, operations that begin when they are sent)"""
+        if client.program is not None:
+            following = next(client.program, None)
+            if following is not None:
+                return following
+            client.program = None
+        if client.waits:
+            return self.wait_batch(client)
         rng = self.rng
         requests, ops = [], []
 
@@ -315,6 +313,13 @@ class Workload:
         if draw < 0.10:
             add(*self.split(client))
             return requests, ops
+        if draw < 0.18:
+            one = self.choose(client.db, WATCHED)
+            self.replace_if_old(one, time.monotonic())
+            if one.kind == "purse" and rng.random() < 0.4:
+                return transaction(self, client, one, *transfer(one, rng))
+            client.program = watched_change(self, client, one)
+            return next(client.program)
         now = time.monotonic()
         for _ in range(1 if draw < 0.8 else rng.randrange(2, 8)):
             one = self.choose(client.db)
@@ -324,6 +329,25 @@ class Workload:
                 parts = KINDS[one.kind](one, rng, next(self.numbers))
             add(*self.request(client, one, *parts))
             self.replace_if_old(one, now)
+        return requests, ops
+
+    def wait_batch(self, client):
+        """A request that waits for elements; now and then others stand behind it, and have to wait with it."""
+        if self.ending:
+            return [], []
+        one = self.choose(client.db, WAITED_FOR)
+        timeout = self.rng.choice((0.01, 0.1, 0.5, 1.0, 1.0, 0.0))
+        if timeout == 0.0:
+            client.leaves_at = time.monotonic() + self.rng.uniform(0.0, LEAVES_AFTER_S)
+        request, ops = self.request(client, one, *wait_for(one, self.rng, timeout))
+        requests = [request]
+        self.counts["waits"] += 1
+        self.replace_if_old(one, time.monotonic())
+        if self.rng.random() < 0.2:
+            behind = self.choose(client.db, WAITED_FOR)
+            request, more = self.request(client, behind, *KINDS[behind.kind](behind, self.rng, next(self.numbers)))
+            requests.append(request)
+            ops += more
         return requests, ops
 
     # ---- The loop
@@ -361,6 +385,10 @@ class Workload:
 
     def look_for_silence(self, now):
         for client in self.clients:
+            if client.leaves_at is not None and now > client.leaves_at:
+                if client.pending:
+                    self.disconnect(client, "it left while it waited")
+                client.leaves_at = None
             if client.pending:
                 since = max(client.pending[client.at].sent, self.silence_since)
                 if now - since > SILENCE_MAX_S:
@@ -448,10 +476,12 @@ class Workload:
             request = client.pending[client.at]
             client.at += 1
             self.counts["requests"] += 1
-            self.slowest_s = max(self.slowest_s, now - request.sent)
+            if not client.waits:
+                self.slowest_s = max(self.slowest_s, now - request.sent)
             request.done(reply, now)
             if client.at == len(client.pending):
                 client.pending, client.at = [], 0
+                client.leaves_at = None
                 self.wake(client, self.rng.expovariate(1.0 / self.pause_s))
 
     def disconnect(self, client, why):
@@ -459,6 +489,9 @@ class Workload:
         del self.by_fd[client.socket.fileno()]
         client.socket.close()
         client.socket = None
+        if client.program is not None:
+            client.program.close()
+            client.program = None
         now = time.monotonic()
         pending, client.pending = client.pending[client.at:], []
         client.at = 0

@@ -7,7 +7,7 @@ import sys
 from checks import run_tests
 from random_commands import CommandMaker
 from resp import RespError
-from servers import PikaProxy, RedisServer
+from servers import PikaProxy, RedisServer, wait_until
 
 # What depends on more than the words of the request.
 NAMES = {"forward", "any-group", "split", "fan-out", "one-by-one", "transaction", "blocking", "subscription", "local",
@@ -138,8 +138,10 @@ def test_down(t):
         cluster.servers[number].kill()
         while not isinstance(client.call("GET", "a"), RespError):
             pass
-        part = pairs(pairs(client.call("PROXY", "EXPLAIN", "GET", "a"))["parts"][0])
-        t.equal(part["reachable"], 0, "and then not any more")
+
+        def is_away():
+            return pairs(pairs(client.call("PROXY", "EXPLAIN", "GET", "a"))["parts"][0])["reachable"] == 0
+        wait_until(is_away, 20, "it to be told that the server is away")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from fake_server import FakeServer
 from resp import Push, Resp, RespError, encode
 from servers import PikaProxy, RedisServer, wait_until
 
-QUICK = {"backend.request_timeout": "600ms", "backend.connect_timeout": "600ms", "backend.reconnect_max": "50ms"}
+QUICK = {"backend.request_timeout": "2s", "backend.connect_timeout": "2s", "backend.reconnect_max": "50ms"}
 
 
 class Cluster:
@@ -189,7 +189,7 @@ def test_shared(t):
                 client.close()
             t.check(nothing_came(clients[0]), "nothing came twice")
             clients[0].close()
-            t.equal(other.call("CLIENT", "LIST", "TYPE", "pubsub"), b"", "nobody subscribes")
+            wait_until(lambda: other.call("CLIENT", "LIST", "TYPE", "pubsub") == b"", 20, "nobody to subscribe")
             wait_until(lambda: cluster.servers[1].client().call("PUBSUB", "NUMSUB", channel)[1] == 1 and
                        cluster.servers[1].client().call("PUBSUB", "NUMPAT") == 0, 20, "the subscriptions' end")
             t.equal(other.call("PUBSUB", "CHANNELS"), [], "no channel is left")
@@ -346,7 +346,8 @@ def test_slow_subscriber(t):
                 break
         t.equal(other.call("PUBSUB", "NUMSUB", channel)[1], 1, "the slow one was disconnected")
         t.check(number > 10, "not before its buffer was full", number)
-        t.equal(cluster.proxy.metric("pikaproxy_client_disconnects_total", reason="output_buffer"), 1, "is counted")
+        wait_until(lambda: cluster.proxy.metric("pikaproxy_client_disconnects_total", reason="output_buffer") == 1, 20,
+                   "it to be counted")
         slow.close()
         large = os.urandom(5_000_000)
         other.call("PUBLISH", channel, large)
@@ -364,7 +365,7 @@ def test_many(t):
         t.equal(other.call_many([("PUBLISH", name, "m") for name in names]), [1] * len(names), "receivers")
         t.equal(sorted(client.read() for _ in names), sorted(message(name, "m") for name in names), "messages")
         t.equal(len(other.call("PUBSUB", "CHANNELS")), 1000, "PUBSUB CHANNELS")
-        t.equal(cluster.proxy.metric("pikaproxy_subscribed_names", kind="channel"), 1000, "the metric")
+        wait_until(lambda: cluster.proxy.metric("pikaproxy_subscribed_names", kind="channel") == 1000, 20, "the metric")
         client.send("UNSUBSCRIBE")
         t.equal(sorted(client.read()[1] for _ in names), sorted(map(as_bytes, names)), "ends")
         clients = [cluster.client() for _ in range(200)]
@@ -511,8 +512,8 @@ def test_strange_servers(t):
             behave(in_pieces)
             wait_until(lambda: client.call("SUBSCRIBE", "c") == [b"subscribe", b"c", 1], 20, "the server to be back")
             t.check([client.read() for _ in range(3)] == [message("c", text)] * 3, "messages in pieces")
-        t.equal(proxy.metric("pikaproxy_messages_received_total"), 5, "messages, wanted or not")
-        t.equal(proxy.metric("pikaproxy_messages_delivered_total"), 3, "those that somebody wanted")
+        wait_until(lambda: proxy.metric("pikaproxy_messages_received_total") == 5, 20, "messages, wanted or not")
+        wait_until(lambda: proxy.metric("pikaproxy_messages_delivered_total") == 3, 20, "those that somebody wanted")
     server.stop()
 
 

@@ -47,7 +47,7 @@ def encode(*args):
 
 
 class Resp:
-    def __init__(self, host="127.0.0.1", port=None, path=None, timeout=10.0):
+    def __init__(self, host="127.0.0.1", port=None, path=None, timeout=30.0):
         if path is not None:
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.socket.settimeout(timeout)

@@ -10,6 +10,7 @@ on a free port of 127.0.0.1, ended by its process id.
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -28,16 +29,31 @@ STOP_TIMEOUT_S = 10
 _given_ports = set()
 
 
+def first_ephemeral_port():
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as bounds:
+        return int(bounds.read().split()[0])
+
+
+# The kernel takes no ports below the ephemeral ones for connections that go out: a server that is started again, or
+# late, finds its port free.
+LOWEST_PORT = 10_000
+PORTS_END = max(first_ephemeral_port(), LOWEST_PORT + 10_000)
+
+
 def free_port():
-    """A port that nobody listens on now, and that this process has not been given before. Somebody else may
+    """A port that nobody listens on now, and that this process has not been given before. Another test may
     still take it before the server binds: who starts a server tries again then."""
     while True:
+        port = random.randrange(LOWEST_PORT, PORTS_END)
+        if port in _given_ports:
+            continue
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port not in _given_ports:
-            _given_ports.add(port)
-            return port
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given_ports.add(port)
+        return port
 
 
 def wait_until(condition, timeout_s, what):

@@ -9,10 +9,11 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 
 import fake_dns
-from checks import Background, keys_of_group, run_tests
+from checks import keys_of_group, run_tests
 from fake_server import FakeServer
 from resp import RespError, encode
 from servers import PikaProxy, RedisServer, free_port, wait_until
@@ -21,8 +22,11 @@ GROUPS = 3
 BAD = 1  # The group that fails; the others are 0 and 2.
 RECOVERY_S = 20
 CLIENTS = 4  # So many that each of the two workers has some.
-OPTIONS = {"proxy.workers": 2, "backend.connect_timeout": "500ms", "backend.request_timeout": "1500ms",
+# A server that is only slow, because the machine is, must not count as one that fails.
+OPTIONS = {"proxy.workers": 2, "backend.connect_timeout": "10s", "backend.request_timeout": "20s",
            "backend.reconnect_max": "100ms"}
+IMPATIENT = {"backend.connect_timeout": "500ms", "backend.request_timeout": "3s"}  # For servers that do not answer.
+ATTEMPTS = 5
 
 KEYS = [keys_of_group(group, GROUPS, 20) for group in range(GROUPS)]
 
@@ -61,6 +65,10 @@ class Cluster:
 
     def wait_inflight(self, count):
         wait_until(lambda: self.inflight() >= count, 10, "%d requests in flight at the bad server" % count)
+
+    def wait_up(self, expected):
+        wait_until(lambda: self.proxy.metric("pikaproxy_backend_up", group="g1") == expected, 10,
+                   "the metric pikaproxy_backend_up to be %d" % expected)
 
     def check_mixed_pipeline(self, pattern, what):
         """Requests to all groups in one pipeline: the bad group's fail, the rest is right and in order."""
@@ -190,30 +198,40 @@ def test_killed(t):
                                  "connection)$", "after the kill")
             cluster.check_mixed_pipeline(UNREACHABLE % cluster.label, "after the kill, mixed")
             cluster.check_others_answer("after the kill")
-            t.equal(cluster.proxy.metric("pikaproxy_backend_up", group="g1"), 0.0, "the metric says down")
+            cluster.wait_up(0)
             server.stop()
             server = RedisServer(port=port)
             cluster.check_recovers("a new server on the port")
-            t.equal(cluster.proxy.metric("pikaproxy_backend_up", group="g1"), 1.0, "the metric says up")
-            t.equal(cluster.inflight(), 0.0, "nothing is left in flight")
+            cluster.wait_up(1)
+            wait_until(lambda: cluster.inflight() == 0, 10, "nothing to be in flight")
+            t.check(True, "metrics say down and up, and that nothing is left in flight")
     finally:
         server.stop()
 
 
 def test_stopped(t):
     """SIGSTOP: the kernel still takes connections and bytes."""
-    with RedisServer() as server, Cluster(t, server, {"backend.request_timeout": "3s"}) as cluster:
+    with RedisServer() as server, Cluster(t, server, IMPATIENT) as cluster:
         cluster.check_recovers("before")
-        server.send_signal(signal.SIGSTOP)
-        with cluster.proxy.client() as client:
-            requests, expected = mixed_pipeline("stopped")
-            client.send_bytes(b"".join(encode(*request) for request in requests))
-            cluster.wait_inflight(40)
-            was_stuck = not client_has_errors(client)
-            cluster.check_others_answer("while it is stuck")
-            t.check(was_stuck and cluster.inflight() >= 40, "the others answered while requests were stuck")
-            check_mixed_replies(t, client, requests, expected,
-                                r"ERR %s did not answer within 3000 ms; " % cluster.label, "stuck")
+        # Where the others took so long that the time was up before, nothing is said about them.
+        for _ in range(ATTEMPTS):
+            server.send_signal(signal.SIGSTOP)
+            with cluster.proxy.client() as client:
+                requests, expected = mixed_pipeline("stopped")
+                client.send_bytes(b"".join(encode(*request) for request in requests))
+                try:
+                    wait_until(lambda: cluster.inflight() >= 40, 2, "requests in flight")
+                    cluster.check_others_answer("while it is stuck")
+                    were_stuck = cluster.inflight() >= 40 and not client_has_errors(client)
+                except TimeoutError:
+                    were_stuck = False
+                check_mixed_replies(t, client, requests, expected,
+                                    r"ERR %s did not answer within 3000 ms; " % cluster.label, "stuck")
+            if were_stuck:
+                break
+            server.send_signal(signal.SIGCONT)
+            cluster.check_recovers("after SIGCONT")
+        t.check(were_stuck, "the others answered while requests were stuck")
         cluster.check_errors(20, r"ERR %s (is not reachable: |did not answer within )" % cluster.label,
                              "later requests")
         cluster.check_others_answer("after the time-out")
@@ -247,7 +265,7 @@ def check_broken_answer(t, answer, reason):
         cluster.check_errors(20, EITHER % cluster.label, "broken answers")
         cluster.check_mixed_pipeline(EITHER % cluster.label, "broken answers, mixed")
         cluster.check_others_answer("broken answers")
-        t.check(reason in cluster.proxy.log(), "the log says why", cluster.proxy.log()[-500:])
+        cluster.proxy.wait_for_log(reason)
         fake.behave = lambda connection, args: fake.healthy(args)
         cluster.check_recovers("after broken answers")
 
@@ -307,7 +325,8 @@ def test_closes_in_mid_reply(t):
 
 def test_closes_after_some_replies(t):
     """Of ten requests the first three are answered, in one piece with a part of the fourth."""
-    fake, cluster = fake_cluster(t)
+    # Connections that are made meanwhile get no answer.
+    fake, cluster = fake_cluster(t, IMPATIENT)
     with fake, cluster:
         cluster.check_recovers("before")
         answered = {}
@@ -456,7 +475,7 @@ def test_never_accepts(t):
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
             fillers.append(filler)
-        cluster = Cluster(t, "127.0.0.1:%d" % port)
+        cluster = Cluster(t, "127.0.0.1:%d" % port, IMPATIENT)
         with cluster:
             cluster.check_others_answer("a full backlog")
             cluster.check_errors(10, UNREACHABLE % cluster.label + "no answer within 500 ms$", "a full backlog")
@@ -477,10 +496,11 @@ def test_wrong_password(t):
         cluster.check_errors(10, UNREACHABLE % cluster.label + "it refused AUTH: WRONGPASS ", "wrong password")
         cluster.check_mixed_pipeline(UNREACHABLE % cluster.label, "wrong password, mixed")
         cluster.check_others_answer("wrong password")
-        t.check("it refused AUTH" in cluster.proxy.log(), "the log says so")
+        cluster.proxy.wait_for_log("it refused AUTH")
         t.check("wrong" not in cluster.proxy.log().replace("WRONGPASS", ""), "the log does not hold the password")
-        status, body = cluster.proxy.http("/readyz")
-        t.check(status == 503 and "g1" in body, "/readyz names the group", status, body)
+        wait_until(lambda: cluster.proxy.http("/readyz")[0] == 503, 10, "/readyz to say so")
+        body = cluster.proxy.http("/readyz")[1]
+        t.check("g1" in body, "/readyz names the group", body)
         with server.client() as client:
             client.call("AUTH", "right")
             client.call("CONFIG", "SET", "requirepass", "wrong")
@@ -557,8 +577,9 @@ def test_unknown_host(t):
         cluster.check_errors(5, UNREACHABLE % cluster.label + "(cannot resolve no-such-host.invalid: .+|no answer)",
                              "an unknown host")
         cluster.check_others_answer("an unknown host")
-        status, body = cluster.proxy.http("/readyz")
-        t.check(status == 503 and "no-such-host.invalid" in body, "/readyz names it", status, body)
+        wait_until(lambda: cluster.proxy.http("/readyz")[0] == 503, 10, "/readyz to say so")
+        body = cluster.proxy.http("/readyz")[1]
+        t.check("no-such-host.invalid" in body, "/readyz names it", body)
 
 
 def test_slow_dns(t):
@@ -594,24 +615,31 @@ def test_slow_dns(t):
 
 def test_reply_for_a_client_that_left(t):
     """Abandoned requests must not shift the replies of others on the same connection."""
-    with RedisServer("--enable-debug-command", "yes") as server, Cluster(t, server) as cluster:
+    with RedisServer() as server, Cluster(t, server) as cluster:
+        cluster.check_recovers("before")
         with server.client() as direct:
             for number, key in enumerate(KEYS[BAD]):
                 direct.call("SET", key, "value %d" % number)
-            sleeper = Background(direct.call, "DEBUG", "SLEEP", "0.5")
-            staying = cluster.proxy.client()
-            leaving = [cluster.proxy.client() for _ in range(6)]
-            for client in leaving:
-                client.send_bytes(b"".join(encode("GET", key) for key in KEYS[BAD][:5]))
-                client.send("MGET", KEYS[0][0], KEYS[BAD][0])
-            for key in KEYS[BAD]:
-                staying.send("GET", key)
-            for client in leaving:
-                client.close()
-            for number, key in enumerate(KEYS[BAD]):
-                t.equal(staying.read(), b"value %d" % number, "the reply to GET %s" % key)
-            staying.close()
-            t.equal(sleeper.result(), "OK", "DEBUG SLEEP")
+        wait_until(lambda: cluster.proxy.metric("pikaproxy_client_connections") == 0, 10, "earlier clients to be gone")
+        server.send_signal(signal.SIGSTOP)
+        staying = cluster.proxy.client()
+        leaving = [cluster.proxy.client() for _ in range(6)]
+        for client in leaving:
+            client.send_bytes(b"".join(encode("GET", key) for key in KEYS[BAD][:5]))
+            client.send("MGET", KEYS[0][0], KEYS[BAD][0])
+        for key in KEYS[BAD]:
+            staying.send("GET", key)
+        cluster.wait_inflight(len(leaving) * 6 + len(KEYS[BAD]))
+        # Half of them without a word; the end of what the others send is not the end of what they wait for.
+        for client in leaving[:3]:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        for client in leaving:
+            client.close()
+        wait_until(lambda: cluster.proxy.metric("pikaproxy_client_connections") == 4, 10, "three clients to be gone")
+        server.send_signal(signal.SIGCONT)
+        for number, key in enumerate(KEYS[BAD]):
+            t.equal(staying.read(), b"value %d" % number, "the reply to GET %s" % key)
+        staying.close()
 
 
 def test_missing_database(t):

@@ -385,7 +385,7 @@ def check_caches(t, proxy, disturb, writes, what):
                 for key, value in list(cache.cache.items()) if value != values[key]]
 
     try:
-        wait_until(lambda: not any(cache.asked for cache in caches) and not stale(), 15, "the caches to be true")
+        wait_until(lambda: not any(cache.asked for cache in caches) and not stale(), 30, "the caches to be true")
     except TimeoutError:
         pass
     t.equal(stale(), [], what + ": no old value is left in a cache")

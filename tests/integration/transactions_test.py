@@ -272,7 +272,65 @@ def test_server_lost(t):
         t.error(watching.call("EXEC"), "ERR EXEC without MULTI", "and ends the transaction")
 
 
+def move_away(t, answers, then):
+    """A BLPOP waits at a server of which only what it `answers` to CLIENT UNBLOCK is of interest; its slot goes to a
+    real one. then(the waiting client, a client of the new server)."""
+    waiting = []
+    asked = iter(answers)
+
+    def behave(connection, args):
+        words = [word.upper() for word in args[:2]]
+        if words[0] == b"BLPOP":
+            waiting.append(connection)
+            return None
+        if words == [b"CLIENT", b"ID"]:
+            return b":%d\r\n" % (connection.number + 1)
+        if words == [b"CLIENT", b"UNBLOCK"]:
+            return next(asked)(waiting[0])
+        return old.healthy(args)
+
+    with FakeServer(behave) as old, RedisServer() as new:
+        def groups(slots_of_old, slots_of_new):
+            return [{"name": "old", "server": old.address, "slots": slots_of_old},
+                    {"name": "new", "server": new.address, "slots": slots_of_new}]
+
+        with PikaProxy(t.pikaproxy, groups("1-1023", "0"), {"proxy.workers": 1}) as proxy, proxy.client() as client:
+            client.send("BLPOP", "q", "0")
+            wait_until(lambda: waiting, 20, "the wait")
+            proxy.groups = groups("0", "1-1023")
+            proxy.reload()
+            with new.client() as direct:
+                then(client, direct)
+
+
+def nothing_came(connection):
+    connection.send(b"*-1\r\n")
+    return b":1\r\n"
+
+
+def test_the_end_of_a_wait_is_asked_for_again(t):
+    """CLIENT UNBLOCK goes over another connection, and may be there before what it is to end."""
+    def then(client, direct):
+        wait_until(lambda: b"flags=b" in direct.call("CLIENT", "LIST"), 20, "the wait at the new server")
+        direct.call("RPUSH", "q", "element")
+        t.equal(client.read(), [b"q", b"element"], "the wait goes on at the new server")
+    move_away(t, [lambda connection: b":0\r\n", lambda connection: b":0\r\n", nothing_came], then)
+
+
+def test_a_wait_that_is_lost_when_its_slot_moves(t):
+    """It may have taken an element."""
+    def then(client, direct):
+        t.error(client.read(), "ERR server .*; the request may or may not have been executed$", "the client is told")
+        t.equal(client.call("RPUSH", "q", "x"), 1, "and goes on at the new server")
+
+    def is_lost(connection):
+        connection.close()
+        return b":1\r\n"
+    move_away(t, [is_lost], then)
+
+
 if __name__ == "__main__":
     sys.exit(run_tests(__doc__, [test_as_redis, test_one_slot, test_isolation, test_server_refuses, test_blocking,
                                  test_bound, test_much_behind_a_wait, test_large_results, test_results_in_pieces,
-                                 test_server_lost]))
+                                 test_server_lost, test_the_end_of_a_wait_is_asked_for_again,
+                                 test_a_wait_that_is_lost_when_its_slot_moves]))

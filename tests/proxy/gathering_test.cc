@@ -78,7 +78,7 @@ TEST_SUITE("proxy/gathering") {
          {Kind::kMget, Kind::kSum, Kind::kAllOk, Kind::kConcat, Kind::kScriptExists}) {
       CHECK(merge(kind, {"*0\r\n", error, "-ERR other\r\n"}, {0, 1, 2}) == error);
     }
-    CHECK(merge(Kind::kAnyOk, {error, "-ERR other\r\n"}) == error);
+    CHECK(merge(Kind::kKill, {error, "-ERR other\r\n"}) == error);
   }
 
   TEST_CASE("where all must succeed the reply is that of the first") {
@@ -86,8 +86,29 @@ TEST_SUITE("proxy/gathering") {
     CHECK(merge(Kind::kAllOk, {"$2\r\nab\r\n", "$2\r\nab\r\n"}) == "$2\r\nab\r\n");
   }
 
-  TEST_CASE("where one must succeed the first success is the reply") {
-    CHECK(merge(Kind::kAnyOk, {"-NOTBUSY x\r\n", "+OK\r\n", "-NOTBUSY y\r\n"}) == "+OK\r\n");
+  TEST_CASE("what ended a script is told of first, then what kept it from being ended") {
+    const std::string idle = "-NOTBUSY No scripts in execution right now.\r\n";
+    const std::string unkillable = "-UNKILLABLE Sorry\r\n";
+    const std::string other = "-ERR server is not reachable\r\n";
+    CHECK(merge(Kind::kKill, {unkillable, other, idle, "+OK\r\n", idle}) == "+OK\r\n");
+    CHECK(merge(Kind::kKill, {other, idle, unkillable}) == unkillable);
+    CHECK(merge(Kind::kKill, {idle, other, idle}) == other);
+    CHECK(merge(Kind::kKill, {idle, idle}) == idle);
+  }
+
+  TEST_CASE("of all functions the one that runs is shown") {
+    const std::string engines = "$7\r\nengines\r\n*0\r\n";
+    const std::string nothing = "$14\r\nrunning_script\r\n$-1\r\n" + engines;
+    const std::string running =
+        "$14\r\nrunning_script\r\n*2\r\n$4\r\nname\r\n$1\r\nf\r\n" + engines;
+    CHECK(merge(Kind::kFunctionStats, {"*4\r\n" + nothing, "*4\r\n" + running}) ==
+          "*4\r\n" + running);
+    CHECK(merge(Kind::kFunctionStats, {"-ERR gone\r\n", "*4\r\n" + nothing}) == "*4\r\n" + nothing);
+    CHECK(merge(Kind::kFunctionStats, {"-ERR gone\r\n", "-ERR too\r\n"}) == "-ERR gone\r\n");
+    const std::string map = "%2\r\n$14\r\nrunning_script\r\n";
+    const std::string now = "%1\r\n$4\r\nname\r\n$1\r\nf\r\n$7\r\nengines\r\n%0\r\n";
+    CHECK(merge(Kind::kFunctionStats, {map + "_\r\n$7\r\nengines\r\n%0\r\n", map + now}) ==
+          map + now);
   }
 
   TEST_CASE("arrays are joined") {

@@ -21,7 +21,7 @@ TEST_SUITE("dashboard/mover/batch_size") {
     CHECK(settle(size, microseconds(10)) >= 100);
     CHECK(size.keys() * microseconds(10) <= BatchSize::kLongest);
     CHECK(settle(size, microseconds(1)) == BatchSize::kLargest);
-    CHECK(settle(size, microseconds(50)) <= 40);
+    CHECK(settle(size, microseconds(20)) <= 100);
     CHECK(size.keys() > BatchSize::kSmallest);
     CHECK(settle(size, microseconds(5000)) == BatchSize::kSmallest);
     CHECK(settle(size, microseconds(10)) >= 100);
