@@ -228,6 +228,8 @@ start_all() {
 print_hints() {
   # shellcheck source=/dev/null
   . "$RUN/ports"
+  local password
+  password=$(cat "$RUN/data/admin-password" 2>/dev/null)
   cat <<END
 
 pikaproxy is ready on 127.0.0.1:$proxy_port, its servers are on ports ${ports[*]}. Try:
@@ -236,7 +238,7 @@ pikaproxy is ready on 127.0.0.1:$proxy_port, its servers are on ports ${ports[*]
   redis-cli -p $proxy_port MGET apple plum mango
   redis-cli -p ${ports[0]} KEYS '*'                         # what lies on the first of them
 
-The dashboard is http://127.0.0.1:$admin_port/ (user admin, password $(cat "$RUN/data/admin-password" 2>/dev/null || echo "as you changed it")).
+The dashboard is http://127.0.0.1:$admin_port/ (user admin, password ${password:-as you changed it}${password:+, to be changed at once}).
 The same with curl: how the cluster does, then slots 0-255 from group 1 to the empty group 3, while
 clients go on working:
 

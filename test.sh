@@ -300,7 +300,7 @@ if [ "$preset" = dev ]; then
   # shellcheck disable=SC2016
   check format 120 bash -c '! clang-format --dry-run "$@" 2>&1 | grep -oE "^[a-z_/]+\.(cc|h):" | sort -u | grep .' format "${sources[@]}"
   command -v shellcheck >/dev/null &&
-    check shell-scripts 120 shellcheck -x test.sh quickstart.sh .ci/run .ci/packages.sh
+    check shell-scripts 120 shellcheck -x test.sh quickstart.sh .ci/run .ci/archive .ci/packages.sh
   web_tests
   client_tests
   [ "$quick" = yes ] || fuzzers

@@ -235,6 +235,7 @@ function leave(): void {
   localStorage.removeItem(KEY);
   batch(() => {
     me.value = null;
+    firstPassword = '';
     cluster.value = groups.value = slots.value = migrations.value = proxies.value = health.value = null;
     history.value = { times: [], columns: {} };
     heardAt.value = 0;
@@ -305,13 +306,19 @@ export async function start(): Promise<void> {
   }
 }
 
+// What was just typed to log in, while it must be changed: it need not be typed again.
+export let firstPassword = '';
+
 export async function logIn(name: string, password: string): Promise<void> {
   await apiLogin(name, password);
-  enter(await api.me());
+  const user = await api.me();
+  firstPassword = user.must_change_password ? password : '';
+  enter(user);
 }
 
 export async function changePassword(old: string, fresh: string): Promise<void> {
   await run(calls.changePassword(old, fresh), false);
+  firstPassword = '';
   enter(await api.me());
 }
 

@@ -134,6 +134,8 @@ export type Cluster = {
     // In force there; 0 before the first.
     topology_version: number;
   }[];
+  // Connected to the proxies.
+  clients: number;
   // Of all masters.
   keys: number;
   // Of all masters.

@@ -5,7 +5,7 @@ import { Card, Field } from '../components/basics';
 import { LanguageButton, ThemeButton } from '../components/tools';
 import { ProblemBox } from '../components/problem';
 import { t } from '../i18n';
-import { changePassword, logIn, logOut, sessionExpired, toast } from '../state';
+import { changePassword, firstPassword, logIn, logOut, sessionExpired, toast } from '../state';
 
 const iconUrl = () => document.querySelector<HTMLLinkElement>('link[rel=icon]')?.href ?? '';
 
@@ -61,7 +61,8 @@ export function LoginView() {
 
 export function PasswordForm({ onDone, isForced }: { onDone: () => void; isForced: boolean }) {
   const texts = t();
-  const [old, setOld] = useState('');
+  const isKnown = isForced && firstPassword !== '';
+  const [old, setOld] = useState(isKnown ? firstPassword : '');
   const [fresh, setFresh] = useState('');
   const [again, setAgain] = useState('');
   const [error, setError] = useState<unknown>(null);
@@ -82,11 +83,13 @@ export function PasswordForm({ onDone, isForced }: { onDone: () => void; isForce
       }}
     >
       {isForced && <p class="note">{texts.login.mustChange}</p>}
-      <Field label={texts.login.old}>
-        <input type="password" autocomplete="current-password" value={old} autofocus required onInput={(event) => setOld(event.currentTarget.value)} />
-      </Field>
+      {!isKnown && (
+        <Field label={texts.login.old}>
+          <input type="password" autocomplete="current-password" value={old} autofocus required onInput={(event) => setOld(event.currentTarget.value)} />
+        </Field>
+      )}
       <Field label={texts.login.fresh} hint={texts.login.rule}>
-        <input type="password" autocomplete="new-password" value={fresh} required minLength={8} onInput={(event) => setFresh(event.currentTarget.value)} />
+        <input type="password" autocomplete="new-password" value={fresh} autofocus={isKnown} required minLength={8} onInput={(event) => setFresh(event.currentTarget.value)} />
       </Field>
       <Field label={texts.login.again} error={differ ? texts.login.differ : undefined}>
         <input type="password" autocomplete="new-password" value={again} required onInput={(event) => setAgain(event.currentTarget.value)} />
