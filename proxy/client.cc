@@ -385,12 +385,13 @@ bool Client::push(std::string_view message) {
   const bool is_resp3 = session.protocol >= 3;
   const std::string_view type = is_resp3 ? ">" : message.substr(0, 1);
   const std::string_view rest = message.substr(1);
-  if (queue_.empty() || !queue_.front()->streaming) {
+  if (queue_.empty() || !(queue_.front()->streaming || queue_.front()->subscribes)) {
     if (is_resp3) output(type);
     output(is_resp3 ? rest : message);
     return true;
   }
-  // In the middle of a large reply: behind that, and before the next one.
+  // In the middle of a large reply, or while a transaction subscribes: behind that reply, and
+  // before the next one.
   Task* task = queue_.front()->next_of_client;
   if (task == nullptr || !task->is_push) {
     task = worker_.tasks().take();

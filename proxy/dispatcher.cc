@@ -82,7 +82,9 @@ bool Dispatcher::changes_lane(const Client& client, const Command& command, Argu
 
 bool Dispatcher::must_be_alone(const Client& client, const Command& command, Arguments args) const {
   if (changes_lane(client, command, args)) return true;
-  if (client.transaction != nullptr) return client.watch != nullptr && command.name == "exec";
+  if (client.transaction != nullptr) {
+    return command.name == "exec" && (client.watch != nullptr || client.transaction->has_steps());
+  }
   // Databases have connections of their own: FLUSHALL or FUNCTION FLUSH over the next one must not
   // overtake what was sent over the last one.
   if (command.name == "select" || command.name == "reset") return true;
@@ -340,7 +342,8 @@ void Dispatcher::forward(Request& request) {
     count_key(place, key);
     if (!place.open) {
       positions_.assign(1, request.command.single_key);
-      if (!admit(request, false)) return;
+      // The other database's key of that name has to be where this one is.
+      if (!admit(request, goes_to_other_database(request.command, request.args))) return;
     }
     group = place.group;
     if (request.client.session.read_from != ReadFrom::kMaster && place.open &&
@@ -371,7 +374,7 @@ bool Dispatcher::place_keys(Request& request, GroupIndex& group) {
     refuse(request, error);
     return false;
   }
-  if (!placement.place.open && !admit(request, placement.has_patterns)) return false;
+  if (!placement.place.open && !admit(request, placement.touches_others)) return false;
   group = placement.place.group;
   return true;
 }
@@ -460,6 +463,11 @@ Task* Dispatcher::add_part(Gathering& gathering, GroupIndex group, uint64_t size
 
 void Dispatcher::ask(Backend& backend, std::string_view request,
                      std::function<void(std::string_view)> answer) {
+  Task* task = own_task(std::move(answer));
+  if (backend.accept(task, request.size())) backend.write(request);
+}
+
+Task* Dispatcher::own_task(std::function<void(std::string_view)> answer) {
   auto gathering = std::make_unique<Gathering>();
   gathering->kind = Gathering::Kind::kOwn;
   gathering->answer = std::move(answer);
@@ -471,7 +479,7 @@ void Dispatcher::ask(Backend& backend, std::string_view request,
   part->prefix_size = 0;
   gathering->parts.push_back(part);
   gathering.release();  // Owned by itself until gathered().
-  if (backend.accept(part, request.size())) backend.write(request);
+  return part;
 }
 
 void Dispatcher::send_part(Gathering& gathering, GroupIndex group, std::string_view request) {

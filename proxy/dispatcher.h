@@ -131,6 +131,12 @@ class Dispatcher : private SlotGate::Host {
   // Puts a request into the client's transaction.
   bool queue(Request& request);
   bool find_transaction_keys(Request& request);
+  // The same for a SUBSCRIBE or alike; see dispatcher_pubsub.cc, also for the next ones.
+  bool queue_step(Request& request);
+  struct BlockSteps;
+  // Does what is left of a transaction that the server has executed. True: its reply comes later.
+  bool begin_steps(Task* task, std::string_view last_piece);
+  void run_steps(const std::shared_ptr<BlockSteps>& steps);
   void exec(Request& request);
   void send_block(Request& request, std::string_view key);
   void watch(Request& request);
@@ -202,6 +208,8 @@ class Dispatcher : private SlotGate::Host {
   void ask(SlotId slot, uint32_t version, uint32_t db, std::vector<std::string> keys) override;
   void leave_gate(HeldRequest& held, Client* client);
 
+  // A task of the proxy's own, whose reply `answer` gets.
+  Task* own_task(std::function<void(std::string_view reply)> answer);
   // Ready to be used again.
   void recycle(Gathering& gathering);
   Gathering& start_gathering(Request& request, Gathering::Kind kind);

@@ -1,21 +1,37 @@
 // SUBSCRIBE, PUBLISH and their like. What clients subscribe to is kept by Subscriptions.
+//
+// Within a transaction: the server gets the block without them. When it has executed that, they are
+// done one after the other, and what they say is put into EXEC's reply.
 
 #include <algorithm>
 
 #include "common/reply_framer.h"
 #include "common/resp.h"
 #include "proxy/dispatcher.h"
+#include "proxy/request_texts.h"
 #include "proxy/subscriptions.h"
+#include "proxy/transaction.h"
 #include "proxy/worker.h"
 #include "proxy/worker_manager.h"
 
 namespace pikaproxy {
 namespace {
 
+constexpr std::string_view kTooManySubscriptions =
+    "ERR too many subscriptions (proxy.client_subscriptions_max)";
+
 ChannelKind kind_of(const Command& command) {
-  if (command.name.starts_with("ps")) return ChannelKind::kPattern;
-  if (command.name == "ssubscribe" || command.name == "spublish") return ChannelKind::kShard;
-  return ChannelKind::kChannel;
+  const std::string_view name = command.name;
+  if (name == "psubscribe" || name == "punsubscribe") return ChannelKind::kPattern;
+  const bool is_shard = name == "ssubscribe" || name == "sunsubscribe" || name == "spublish";
+  return is_shard ? ChannelKind::kShard : ChannelKind::kChannel;
+}
+
+// With so many more.
+bool has_too_many(Client& client, size_t channels) {
+  const ClientSubscriptions* present = client.subscriptions.get();
+  const size_t total = (present == nullptr ? 0 : present->total()) + channels;
+  return total > client.worker().config().proxy.client_subscriptions_max;
 }
 
 }  // namespace
@@ -28,14 +44,12 @@ void Dispatcher::subscribe(Request& request) {
     for (const std::string_view channel : request.args.subspan(2)) {
       if (router.place(channel).unit == unit) continue;
       worker_.stats().crossslot.add();
-      refuse(request, "CROSSSLOT Keys in request don't hash to the same slot");
+      refuse(request, kCrossSlot);
       return;
     }
   }
-  const ClientSubscriptions* present = request.client.subscriptions.get();
-  const size_t total = (present == nullptr ? 0 : present->total()) + request.args.size() - 1;
-  if (total > worker_.config().proxy.client_subscriptions_max) {
-    refuse(request, "ERR too many subscriptions (proxy.client_subscriptions_max)");
+  if (has_too_many(request.client, request.args.size() - 1)) {
+    refuse(request, kTooManySubscriptions);
     return;
   }
   // Later requests of the client wait until the servers have confirmed: they may publish.
@@ -43,6 +57,86 @@ void Dispatcher::subscribe(Request& request) {
   Task* task = task_of(request);
   task->silent = false;  // CLIENT REPLY OFF does not concern confirmations, as in Redis.
   worker_.subscriptions().subscribe(request.client, task, kind, request.args);
+}
+
+struct Dispatcher::BlockSteps {
+  Task* task;         // The EXEC.
+  std::string reply;  // The server's.
+  std::vector<SubscriptionStep> steps;
+  size_t next = 0;
+  bool is_running = false;
+  bool is_waiting = false;  // For servers to confirm the step before `next`.
+
+  // The reply with what the steps have said.
+  std::string merged() const {
+    ReplyCursor requests(reply);
+    const int64_t count = requests.enter();
+    std::string out;
+    resp::append_array(out, count + static_cast<int64_t>(steps.size()));
+    size_t step = 0;
+    for (int64_t i = 0; i <= count; ++i) {
+      for (; step < steps.size() && steps[step].before == i; ++step) out += steps[step].reply;
+      if (i < count) out += requests.next();
+    }
+    return out;
+  }
+};
+
+bool Dispatcher::queue_step(Request& request) {
+  Client& client = request.client;
+  if (client.transaction->bytes() + request.raw.size() > worker_.config().proxy.request_max) {
+    client.reply_error("ERR the transaction is larger than the limit (proxy.request_max)");
+    return false;
+  }
+  if (is_out_of_memory(request)) return false;
+  client.transaction->add_step(request.command, request.args);
+  client.reply("+QUEUED\r\n");
+  return true;
+}
+
+bool Dispatcher::begin_steps(Task* task, std::string_view last_piece) {
+  if (task->notes == nullptr || task->notes->steps.empty() || task->client == nullptr) return false;
+  const auto steps = std::make_shared<BlockSteps>();
+  steps->task = task;
+  steps->reply = std::string(task->reply.view()) + std::string(last_piece);
+  // Nothing of the transaction holds.
+  if (ReplyCursor(steps->reply).enter() < 0) return false;
+  steps->steps = std::move(task->notes->steps);
+  task->notes->steps.clear();
+  task->notes->reads.clear();  // They are noted.
+  task->reply.clear(worker_.loop().pool());
+  run_steps(steps);
+  return true;
+}
+
+void Dispatcher::run_steps(const std::shared_ptr<BlockSteps>& block) {
+  block->is_running = true;
+  while (block->next < block->steps.size() && block->task->client != nullptr) {
+    Client& client = *block->task->client;
+    SubscriptionStep& step = block->steps[block->next++];
+    const std::vector<std::string_view> args(step.args.begin(), step.args.end());
+    const ChannelKind kind = kind_of(*step.command);
+    if (step.command->action != CommandAction::kSubscribe) {
+      step.reply = worker_.subscriptions().unsubscribe(client, kind, args);
+    } else if (kind == ChannelKind::kShard) {
+      step.reply = "-ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client\r\n";  // As in Redis.
+    } else if (has_too_many(client, args.size() - 1)) {
+      step.reply = resp::error(kTooManySubscriptions);
+    } else {
+      block->is_waiting = true;
+      Task* confirmed = own_task([this, block, &step](std::string_view reply) {
+        step.reply = reply;
+        block->is_waiting = false;
+        if (!block->is_running) run_steps(block);
+      });
+      worker_.subscriptions().subscribe(client, confirmed, kind, args);
+      if (!block->is_waiting) continue;
+      block->is_running = false;
+      return;
+    }
+  }
+  // The client may have gone: then nobody sees it.
+  worker_.complete(block->task, block->merged());
 }
 
 void Dispatcher::publish(Request& request) {

@@ -69,8 +69,12 @@ void Dispatcher::control(Request& request, Gathering::Kind kind) {
     refuse(request, kNoSlotServed);
     return;
   }
+  // What is only looked at must not overtake what the client has sent before, a FUNCTION LOAD.
+  const Client& client = request.client;
+  const bool keeps_order = kind == Gathering::Kind::kFunctionStats && !client.has_no_request();
+  const Lane lane = keeps_order ? client.session.lane : control_lane(client.session.lane);
   Gathering& gathering =
-      start_gathering(task_of(request), kind, 0, control_lane(request.client.session.lane));
+      start_gathering(task_of(request), kind, keeps_order ? request.db : 0, lane);
   hold(gathering);
   for (const GroupIndex group : topology.serving_groups) send_part(gathering, group, request.raw);
   release(gathering);

@@ -111,6 +111,15 @@ std::string add_to_present(const ClientTracking& present, ClientTracking& wanted
 void Dispatcher::note_reads(Request& request, Task* task) {
   const ClientTracking* tracking = request.client.tracking.get();
   if (tracking == nullptr) return;
+  if (tracking->no_loop && request.client.session.lane == Lane::kTracking &&
+      request.command.is_write()) {
+    std::string_view error;
+    std::vector<uint32_t> positions;
+    if (find_keys(request.command, request.args, positions, error) && positions.size() == 1) {
+      if (task->notes == nullptr) task->notes = std::make_unique<TaskNotes>();
+      task->notes->written.emplace_back(request.args[positions.front()]);
+    }
+  }
   const bool takes = tracking->takes_next();
   end_caching(request.client);
   const Command& command = request.command;

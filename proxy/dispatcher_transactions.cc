@@ -88,11 +88,17 @@ bool Dispatcher::find_transaction_keys(Request& request) {
     client.reply_error(kCrossSlot);
     return false;
   }
-  if (!request.command.name.starts_with("sort")) return true;
-  bool has_patterns = false;
-  const std::string pattern_error = check_sort_patterns(router, request.args, place, has_patterns);
-  if (!pattern_error.empty()) client.reply_error(pattern_error);
-  return pattern_error.empty();
+  bool touches_others = goes_to_other_database(request.command, request.args);
+  if (request.command.name.starts_with("sort")) {
+    const std::string error_of_pattern =
+        check_sort_patterns(router, request.args, place, touches_others);
+    if (!error_of_pattern.empty()) {
+      client.reply_error(error_of_pattern);
+      return false;
+    }
+  }
+  if (touches_others && client.transaction != nullptr) client.transaction->touch_others();
+  return true;
 }
 
 bool Dispatcher::queue(Request& request) {
@@ -107,12 +113,11 @@ bool Dispatcher::queue(Request& request) {
     client.reply_error("ERR Command not allowed inside a transaction");
   } else if (action == kRefuse) {
     client.reply_error("ERR " + std::string(request.command.refusal));
+  } else if (action == kSubscribe || request.command.name.ends_with("unsubscribe")) {
+    if (queue_step(request)) return true;
   } else if (!can_be_queued(request.command)) {
     client.reply_error("ERR '" + std::string(request.command.name) +
                        "' is answered by the proxy and cannot be part of a transaction");
-  } else if (action == kSubscribe) {
-    client.reply_error("ERR '" + std::string(request.command.name) +
-                       "' answers when the servers have, and cannot be part of a transaction");
   } else if (!by_key && action != kLocal) {
     client.reply_error("ERR '" + std::string(request.command.name) +
                        "' concerns all groups and cannot be part of a transaction");
@@ -152,7 +157,8 @@ void Dispatcher::exec(Request& request) {
     return;
   }
   // With watched keys the server has to say whether it is an empty array or nil.
-  if (transaction->size() == 0 && client.watch == nullptr) {
+  const bool is_empty = transaction->size() == 0 && client.watch == nullptr;
+  if (is_empty && !transaction->has_steps()) {
     client.reply("*0\r\n");
     return;
   }
@@ -160,7 +166,7 @@ void Dispatcher::exec(Request& request) {
   const std::vector<std::string_view> keys = transaction->keys();
   scripts_needed_ = transaction->scripts();
   Request whole{client, request.command, keys, block, request.db};
-  whole.holds_client = client.watch != nullptr;
+  whole.holds_client = client.watch != nullptr || transaction->has_steps();
   whole.task = client.add_task(request.command, request.raw);
   whole.task->is_block = true;
   whole.task->replies_before = transaction->size() + 1;
@@ -169,11 +175,20 @@ void Dispatcher::exec(Request& request) {
     whole.task->notes->block = transaction->shapes();
     note_reads(whole, whole.task);
   }
+  if (transaction->has_steps()) {
+    if (whole.task->notes == nullptr) whole.task->notes = std::make_unique<TaskNotes>();
+    whole.task->notes->steps = transaction->take_steps();
+    whole.task->subscribes = true;
+  }
   task_of(whole);
+  if (is_empty) {
+    worker_.complete(whole.task, "*0\r\n");
+    return;
+  }
   positions_.resize(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) positions_[i] = static_cast<uint32_t>(i);
   if (!keys.empty() && !worker_.topology().router->place(keys.front()).open &&
-      !admit(whole, false)) {
+      !admit(whole, transaction->touches_others())) {
     scripts_needed_.clear();  // It waits; should a server not know a script then, it says so.
     return;
   }
@@ -287,7 +302,7 @@ bool Dispatcher::answered(Task* task, std::string_view& reply) {
   if (client == nullptr || !task->holds_client) return true;
   if (task->command->action == CommandAction::kTransaction) {
     watch_answered(*client, *task, reply);
-    return true;
+    return !begin_steps(task, reply);
   }
   return !wait_answered(*client, task, reply);
 }

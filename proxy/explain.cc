@@ -99,7 +99,7 @@ void place_together(const ExplainContext& context, Arguments args, Explanation& 
       place_request(context.topology, *explanation.command, args, positions, placement);
   if (!explanation.error.empty()) return;
   if (placement.has_keys) {
-    place_all(context, args, positions, placement.has_patterns, explanation);
+    place_all(context, args, positions, placement.touches_others, explanation);
   } else {
     add_group(explanation, placement.place.group);
   }

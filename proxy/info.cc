@@ -39,6 +39,7 @@ class InfoWriter {
     text_ += value;
     text_ += "\r\n";
   }
+  void lines(std::string_view whole) { text_ += whole; }
   void line(std::string_view key, uint64_t value) { line(key, std::to_string(value)); }
   void line(std::string_view key, double value, int digits) {
     char text[64];
@@ -155,7 +156,12 @@ void write_latency(InfoWriter& out, const WorkerManager& manager) {
 
 }  // namespace
 
-std::string info_text(WorkerManager& manager, const std::set<std::string>& sections) {
+bool wants_keyspace(const std::set<std::string>& sections) {
+  return InfoWriter(sections).section("Keyspace");
+}
+
+std::string info_text(WorkerManager& manager, const std::set<std::string>& sections,
+                      std::string_view keyspace) {
   InfoWriter out(sections);
   const Config config = manager.config();
   const ProcessStats process = read_process_stats();
@@ -202,6 +208,7 @@ std::string info_text(WorkerManager& manager, const std::set<std::string>& secti
   if (out.section("Replication")) {
     out.line("role", "master");
     out.line("connected_slaves", uint64_t{0});
+    out.line("master_repl_offset", uint64_t{0});  // It replicates nothing itself.
   }
   if (out.section("CPU")) {
     out.line("used_cpu_sys", process.cpu_system_seconds, 6);
@@ -223,6 +230,7 @@ std::string info_text(WorkerManager& manager, const std::set<std::string>& secti
   }
   if (out.section("Latencystats", false)) write_latency(out, manager);
   if (out.section("Cluster")) out.line("cluster_enabled", uint64_t{config.proxy.cluster_mode});
+  if (out.section("Keyspace")) out.lines(keyspace);
   if (out.section("Proxy")) {
     out.line("workers", manager.workers().size());
     out.line("router", config.proxy.router == RouterKind::kSlot ? "slot" : "ketama");

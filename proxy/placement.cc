@@ -1,5 +1,7 @@
 #include "proxy/placement.h"
 
+#include <algorithm>
+
 #include "common/ascii.h"
 #include "common/slot.h"
 #include "proxy/request_texts.h"
@@ -28,12 +30,20 @@ std::string place_request(const Topology& topology, const Command& command, Argu
       return std::string(kCrossSlot);
     }
   }
+  placement.touches_others = goes_to_other_database(command, args);
   if (!command.name.starts_with("sort")) return {};
-  return check_sort_patterns(*topology.router, args, placement.place, placement.has_patterns);
+  return check_sort_patterns(*topology.router, args, placement.place, placement.touches_others);
+}
+
+bool goes_to_other_database(const Command& command, Arguments args) noexcept {
+  if (command.name == "move") return true;
+  return command.name == "copy" && args.size() > 3 &&
+         std::any_of(args.begin() + 3, args.end(),
+                     [](std::string_view arg) { return equals_ignoring_case(arg, "DB"); });
 }
 
 std::string check_sort_patterns(const Router& router, Arguments args, Place place,
-                                bool& has_patterns) {
+                                bool& touches_others) {
   // Keys made from a pattern lie in the request's slot only if the pattern has that slot's hash tag
   // and the "*" stands outside of it. Source: Redis sort.c (patternHashSlot) and its error texts.
   for (size_t i = 2; i + 1 < args.size(); ++i) {
@@ -44,7 +54,7 @@ std::string check_sort_patterns(const Router& router, Arguments args, Place plac
     const std::string_view tag = hash_part(pattern);
     const bool is_local = tag.size() != pattern.size() && tag.find('*') == std::string_view::npos &&
                           router.place(pattern).unit == place.unit;
-    has_patterns = true;
+    touches_others = true;
     if (is_local) continue;
     return std::string("ERR ") + (is_by ? "BY" : "GET") +
            " option of SORT denied in cluster mode when keys formed by the pattern may be in"

@@ -9,6 +9,7 @@
 #include "proxy/client.h"
 #include "proxy/config_names.h"
 #include "proxy/info.h"
+#include "proxy/keyspace.h"
 #include "proxy/local_commands.h"
 #include "proxy/worker.h"
 #include "proxy/worker_manager.h"
@@ -28,10 +29,20 @@ void time_command(Client& client, const Command&, Arguments) {
   client.reply(out);
 }
 
-void info(Client& client, const Command&, Arguments args) {
+void info(Client& client, const Command& command, Arguments args) {
   std::set<std::string> sections;
   for (const std::string_view name : args.subspan(1)) sections.insert(to_lower(name));
-  client.reply(resp::verbatim(client.version(), info_text(client.worker().manager(), sections)));
+  Worker& worker = client.worker();
+  const RespVersion version = client.version();
+  if (!wants_keyspace(sections)) {
+    client.reply(resp::verbatim(version, info_text(worker.manager(), sections, {})));
+    return;
+  }
+  Task* task = client.add_task(command, "");
+  ask_keyspace(worker, [&worker, task, version, sections](const Keyspace& keyspace) {
+    worker.complete(
+        task, resp::verbatim(version, info_text(worker.manager(), sections, keyspace.lines())));
+  });
 }
 
 // ---- CONFIG -------------------------------------------------------------------------------------

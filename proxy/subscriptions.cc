@@ -107,7 +107,11 @@ std::string Subscriptions::unsubscribe(Client& client, ChannelKind kind, Argumen
 void Subscriptions::drop(Client& client) {
   if (SubscribeRequest* request = client.subscriptions->request) {
     const std::unique_ptr<SubscribeRequest> owned = remove(*request);
-    worker_.free(owned->task);  // The client's queue has let go of it.
+    if (owned->task->gathering != nullptr) {
+      worker_.fail(owned->task, "ERR the client has gone");  // Part of a transaction.
+    } else {
+      worker_.free(owned->task);  // The client's queue has let go of it.
+    }
   }
   for (auto& topics : client.subscriptions->topics) {
     while (!topics.empty()) leave(client, **topics.begin());

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "proxy/tracking.h"
+#include "proxy/transaction.h"
 
 namespace pikaproxy {
 namespace {

@@ -19,6 +19,7 @@ struct ClientTracking;
 struct ReplyShape;
 struct Gathering;
 struct HeldRequest;
+struct SubscriptionStep;
 
 // Reply bytes that have to wait: for the client's earlier replies, or for the other parts of a
 // split request. Small ones lie in the object.
@@ -47,7 +48,9 @@ struct TaskNotes {
   std::vector<const ReplyShape*> block;      // A transaction: the shapes of its replies.
   std::vector<std::string> reads;            // Keys, where the client has to be told of changes.
   uint64_t epoch = 0;                        // Tracking's, when it was sent.
+  std::vector<std::string> written;          // Keys that change, see Tracking::note_own_write().
   std::unique_ptr<ClientTracking> tracking;  // What CLIENT TRACKING ON asks for.
+  std::vector<SubscriptionStep> steps;       // A transaction: what is done after it.
 
   TaskNotes();
   ~TaskNotes();
@@ -85,7 +88,8 @@ struct Task {
   bool holds_client = false;    // Its client's next request is looked at when this one is answered.
   bool from_careless = false;   // The reply is one of a server that is_careless(), see Backend.
   bool silent = false;          // CLIENT REPLY OFF or SKIP: nobody wants the reply.
-  bool is_push = false;         // No reply: a message that waits for the end of a large reply.
+  bool is_push = false;         // No reply: a message that waits for the end of another reply.
+  bool subscribes = false;      // A transaction: messages that come meanwhile go behind its reply.
   uint8_t prefix_size = 0;
   char prefix[104];  // The request's first bytes, for SLOWLOG.
 

@@ -13,6 +13,9 @@ namespace {
 
 // Keys that a worker remembers. One more, and the clients of another one are told that it changed.
 constexpr size_t kKeysMax = 256 * 1024;
+// What one takes beside its name, and one of its clients.
+constexpr uint64_t kKeyCost = 128;
+constexpr uint64_t kClientCost = 16;
 
 bool has_prefix(const ClientTracking& tracking, std::string_view key) {
   return tracking.prefixes.empty() ||
@@ -21,6 +24,22 @@ bool has_prefix(const ClientTracking& tracking, std::string_view key) {
 }
 
 }  // namespace
+
+bool has_surely_changed(const Command& command, std::string_view reply) noexcept {
+  const auto is_one_of = [&](std::initializer_list<std::string_view> names) {
+    return std::find(names.begin(), names.end(), command.name) != names.end();
+  };
+  if (reply.starts_with('-')) return false;
+  if (reply == resp::kOk) return is_one_of({"set", "setex", "psetex", "hmset", "lset"});
+  int64_t number = 0;
+  if (reply_integer(reply, number) && number > 0 &&
+      is_one_of({"del", "unlink", "sadd", "srem", "hdel", "hsetnx", "setnx", "expire", "pexpire",
+                 "expireat", "pexpireat", "persist", "zadd", "zrem", "lrem", "lpushx", "rpushx"})) {
+    return true;
+  }
+  return is_one_of({"hset", "incr", "decr", "incrby", "decrby", "incrbyfloat", "hincrby",
+                    "hincrbyfloat", "lpush", "rpush", "append", "getset"});
+}
 
 std::string invalidation(RespVersion version, const std::vector<std::string_view>* keys) {
   std::string out;
@@ -84,8 +103,7 @@ void Tracking::release_lanes() {
   const size_t broadcast = broadcast_clients().size();
   if (broadcast == 0) {
     worker_.backends().retire_lane(Lane::kBroadcast);
-    keys_ -= redirected_.size();
-    redirected_.clear();
+    clear(redirected_);
   }
   if (broadcast == clients_.size()) worker_.backends().retire_lane(Lane::kTracking);
 }
@@ -105,13 +123,36 @@ bool Tracking::hears_of(std::string_view key) const {
 
 void Tracking::add(Table& table, std::string_view key, const Client& client) {
   const auto [found, is_new] = table.try_emplace(std::string(key));
-  if (is_new) ++keys_;
   ClientIds& ids = found->second;
-  if (std::find(ids.begin(), ids.end(), client.id()) == ids.end()) ids.push_back(client.id());
+  uint64_t bytes = is_new ? kKeyCost + key.size() : 0;
+  if (is_new) ++keys_;
+  if (std::find(ids.begin(), ids.end(), client.id()) == ids.end()) {
+    ids.push_back(client.id());
+    bytes += kClientCost;
+  }
+  bytes_ += bytes;
+  worker_.loop().pool().add_bytes(bytes);
+}
+
+void Tracking::erase(Table& table, Table::iterator entry) {
+  const uint64_t bytes = kKeyCost + entry->first.size() + entry->second.size() * kClientCost;
+  bytes_ -= bytes;
+  worker_.loop().pool().remove_bytes(bytes);
+  --keys_;
+  table.erase(entry);
+}
+
+void Tracking::clear(Table& table) {
+  while (!table.empty()) erase(table, table.begin());
+}
+
+uint64_t Tracking::bytes_max() const noexcept {
+  // Of all workers together a quarter, so that requests are not refused because of this.
+  return worker_.config().proxy.memory_max / 4 / worker_.manager().workers().size();
 }
 
 void Tracking::evict(Table& table, size_t keys, const Backend* source) {
-  while (keys_ + keys > kKeysMax && !table.empty()) {
+  while ((keys_ + keys > kKeysMax || bytes_ > bytes_max()) && !table.empty()) {
     std::unordered_map<uint64_t, Keys> told;
     const std::string victim = table.begin()->first;
     take(table, victim, told);
@@ -128,8 +169,25 @@ void Tracking::note_sent(const Client& client, TaskNotes& notes) {
   for (const std::string& key : notes.reads) add(redirected_, key, client);
 }
 
-void Tracking::answered(Task& task) {
+void Tracking::note_own_write(const Task& task, std::string_view reply) {
+  const Client* client = task.client;
+  const auto table = tables_.find(task.backend);
+  if (client == nullptr || table == tables_.end() || !has_surely_changed(*task.command, reply)) {
+    return;
+  }
+  for (const std::string& key : task.notes->written) {
+    const auto entry = table->second.find(key);
+    if (entry == table->second.end()) continue;
+    const size_t erased = std::erase(entry->second, client->id());
+    bytes_ -= erased * kClientCost;
+    worker_.loop().pool().remove_bytes(erased * kClientCost);
+    if (entry->second.empty()) erase(table->second, entry);
+  }
+}
+
+void Tracking::answered(Task& task, std::string_view piece) {
   const TaskNotes& notes = *task.notes;
+  if (!notes.written.empty() && task.reply.size() == 0) note_own_write(task, piece);
   if (notes.reads.empty() || task.is_error || task.backend == nullptr) return;
   Task* shown = task.gathering != nullptr ? task.gathering->parent : &task;
   Client* client = shown->client;
@@ -163,8 +221,7 @@ void Tracking::take(Table& table, std::string_view key, std::unordered_map<uint6
   const auto found = table.find(std::string(key));
   if (found == table.end()) return;
   for (const uint64_t id : found->second) told[id].push_back(key);
-  table.erase(found);
-  --keys_;
+  erase(table, found);
 }
 
 void Tracking::on_push(const Backend& source, std::string_view push) {
@@ -215,7 +272,7 @@ void Tracking::flush(const Backend& source) {
   if (found == tables_.end()) return;
   std::unordered_set<uint64_t> ids;
   for (const auto& [key, of_key] : found->second) ids.insert(of_key.begin(), of_key.end());
-  keys_ -= found->second.size();
+  clear(found->second);
   tables_.erase(found);
   for (const uint64_t id : ids) {
     const auto client = clients_.find(id);
@@ -227,8 +284,7 @@ void Tracking::flush(const Backend& source) {
 
 void Tracking::flush_broadcast() {
   ++epoch_;
-  keys_ -= redirected_.size();
-  redirected_.clear();
+  clear(redirected_);
   for (Client* client : broadcast_clients()) tell(*client, nullptr, client->last_answered(nullptr));
 }
 

@@ -16,6 +16,7 @@ namespace pikaproxy {
 class Backend;
 class Client;
 class Worker;
+struct Command;
 struct Task;
 struct TaskNotes;
 
@@ -71,8 +72,8 @@ class Tracking {
 
   // A request of a client with tracking is being sent; its notes have the keys that it reads.
   void note_sent(const Client& client, TaskNotes& notes);
-  // A task with notes has its reply, which the client has not got yet.
-  void answered(Task& task);
+  // A task with notes has its reply, whose last bytes are `piece`; the client has not got it yet.
+  void answered(Task& task, std::string_view piece);
 
   // Of a connection of one of our lanes.
   void on_push(const Backend& source, std::string_view push);
@@ -96,6 +97,16 @@ class Tracking {
   using Table = std::unordered_map<std::string, ClientIds>;
 
   void add(Table& table, std::string_view key, const Client& client);
+  // Out of the table, and of what is counted.
+  void erase(Table& table, Table::iterator entry);
+  void clear(Table& table);
+  // What the client has changed itself it is not told of (NOLOOP). The server tells of a key that
+  // was read over the connection once, when it changes: had it changed before this write, that
+  // would have come before the write's reply, and nobody would be noted any more. So if the write
+  // is certain to have changed the key, and the client is noted, the message to come is about the
+  // client's own write. Where nothing is certain the client is told.
+  void note_own_write(const Task& task, std::string_view reply);
+  uint64_t bytes_max() const noexcept;
   // Makes room for so many keys: clients are told of others.
   void evict(Table& table, size_t keys, const Backend* source);
   // `behind`: the task whose reply goes first, null = none. `keys` null = all keys.
@@ -121,8 +132,13 @@ class Tracking {
   std::unordered_map<const Backend*, Table> tables_;
   Table redirected_;    // Keys that RESP2 clients have read.
   size_t keys_ = 0;     // In all tables.
+  uint64_t bytes_ = 0;  // That they take, about.
   uint64_t epoch_ = 0;  // Counts the moments at which broadcasts may have been missed.
 };
+
+// Whether that command, which writes one key, is certain to have changed it if the reply says so.
+//   Source: where Redis 7.0's commands signal that a key was modified.
+bool has_surely_changed(const Command& command, std::string_view reply) noexcept;
 
 // The message of an invalidation; `keys` null = all keys. RESP2 has it as a message of the channel
 // "__redis__:invalidate".

@@ -13,7 +13,7 @@ Transaction::Transaction(BlockPool& pool) : pool_(pool) {
 }
 
 Transaction::~Transaction() {
-  pool_.remove_bytes(block_.size());
+  pool_.remove_bytes(bytes());
 }
 
 void Transaction::append(std::string_view bytes) {
@@ -28,6 +28,17 @@ void Transaction::queue(std::string_view raw, Arguments args, const std::vector<
   }
   append(raw);
   ++size_;
+}
+
+void Transaction::add_step(const Command& command, Arguments args) {
+  SubscriptionStep& step = steps_.emplace_back();
+  step.before = size_;
+  step.command = &command;
+  step.args.assign(args.begin(), args.end());
+  uint64_t cost = sizeof(SubscriptionStep);
+  for (const std::string& arg : step.args) cost += sizeof(std::string) + arg.size();
+  step_bytes_ += cost;
+  pool_.add_bytes(cost);
 }
 
 std::string_view Transaction::finish() {

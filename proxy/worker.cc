@@ -234,7 +234,7 @@ void Worker::end_turn() {
 }
 
 void Worker::complete(Task* task, std::string_view piece) {
-  if (task->notes != nullptr) tracking_.answered(*task);
+  if (task->notes != nullptr) tracking_.answered(*task, piece);
   if (task->gathering != nullptr) {
     task->reply.append(loop_.pool(), piece);
     task->done = true;
@@ -267,7 +267,8 @@ void Worker::fail(Task* task, std::string_view text) {
 }
 
 void Worker::try_streaming(Task* task) {
-  if (task->client != nullptr) task->client->try_streaming(task);
+  // What a transaction subscribes to is put into its reply.
+  if (task->client != nullptr && !task->subscribes) task->client->try_streaming(task);
 }
 
 void Worker::stream(Task* task, std::string_view piece) {

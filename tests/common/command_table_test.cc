@@ -199,7 +199,7 @@ TEST_SUITE("common/command_table") {
     CHECK(subcommand("function", "stats").command_class == CommandClass::kScript);
     CHECK(subcommand("command", "docs").action == CommandAction::kForwardAnyGroup);
     CHECK(subcommand("memory", "usage").action == CommandAction::kForward);
-    CHECK(subcommand("memory", "stats").action == CommandAction::kRefuse);
+    CHECK(subcommand("memory", "stats").action == CommandAction::kLocal);
     CHECK(command("hello").action == CommandAction::kLocal);
     for (const auto name : {"multi", "exec", "discard", "watch", "unwatch"}) {
       CHECK(command(name).action == CommandAction::kTransaction);
@@ -219,7 +219,7 @@ TEST_SUITE("common/command_table") {
     CHECK(subcommand("client", "tracking").action == CommandAction::kTracking);
     CHECK(subcommand("client", "caching").action == CommandAction::kLocal);
     for (const auto name : {"waitaof", "acl", "migrate", "debug", "shutdown", "replicaof", "sflush",
-                            "psync", "restore-asking", "sentinel", "swapdb", "move"}) {
+                            "psync", "restore-asking", "sentinel", "swapdb"}) {
       CHECK(command(name).action == CommandAction::kRefuse);
     }
   }

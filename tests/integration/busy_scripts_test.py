@@ -94,6 +94,10 @@ def test_function_kill(t):
         t.equal(until_running(client, "FUNCTION", "KILL"), "OK", "FUNCTION KILL")
         t.error(function.result(), "ERR .*[Kk]illed by user", "what its client gets")
         t.equal(client.call("FUNCTION", "STATS")[1], None, "nothing runs any more")
+        for libraries in (0, 1) * 20:  # In a pipeline it sees what was sent before it.
+            change = ["FUNCTION", "LOAD", "REPLACE", LIBRARY] if libraries else ["FUNCTION", "FLUSH"]
+            replies = client.call_many([["GET", bed.key], change, ["FUNCTION", "STATS"]])
+            t.equal(replies[2][3][1][:2], [b"libraries_count", libraries], "FUNCTION STATS behind %s" % change[1])
         with bed.client(timeout=30) as newer:
             newer.call("HELLO", 3)
             t.equal(newer.call("FUNCTION", "STATS")[b"running_script"], None, "as a map in RESP3")

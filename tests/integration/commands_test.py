@@ -6,6 +6,7 @@
 
 import hashlib
 import random
+import signal
 import sys
 import threading
 import time
@@ -743,7 +744,7 @@ def test_errors_equal_redis(t):
 def test_help(t):
     """HELP of every container that is served, by an ordinary user too; nothing falls over."""
     with ThreeGroups(t) as cluster, cluster.client() as client:
-        for container in ("CLIENT", "COMMAND", "CONFIG", "FUNCTION", "MEMORY", "OBJECT", "SCRIPT", "SLOWLOG", "XGROUP",
+        for container in ("CLIENT", "COMMAND", "CONFIG", "FUNCTION", "LATENCY", "MEMORY", "OBJECT", "SCRIPT", "SLOWLOG", "XGROUP",
                           "XINFO"):
             try:
                 reply = client.call(container, "HELP")
@@ -791,10 +792,10 @@ def test_refused(t):
     """What is not served says why and keeps the connection."""
     with ThreeGroups(t) as cluster, cluster.client() as client:
         for line in ("SYNC|PSYNC ? -1|REPLICAOF no one|SHUTDOWN NOSAVE"
-                     "|DEBUG SLEEP 0|SAVE|BGSAVE|BGREWRITEAOF|LASTSAVE|SWAPDB 0 1|MOVE k 1|MIGRATE h 1 k 0 1|WAITAOF 0 0 0"
-                     "|CLUSTER INFO|CLUSTER SLOTS|ASKING|ACL WHOAMI|MODULE LIST|LATENCY LATEST"
+                     "|DEBUG SLEEP 0|SAVE|BGSAVE|BGREWRITEAOF|LASTSAVE|SWAPDB 0 1|MIGRATE h 1 k 0 1|WAITAOF 0 0 0"
+                     "|CLUSTER INFO|CLUSTER SLOTS|ASKING|ACL WHOAMI|MODULE LIST"
                      "|ROLE|FAILOVER|SENTINEL MASTERS|REPLCONF x y|CONFIG REWRITE"
-                     "|SCRIPT DEBUG YES|PFDEBUG x y|PFSELFTEST|MEMORY DOCTOR|MEMORY STATS|RESTORE-ASKING k 0 x").split("|"):
+                     "|SCRIPT DEBUG YES|PFDEBUG x y|PFSELFTEST|RESTORE-ASKING k 0 x").split("|"):
             reply = client.call(*line.split(" "))
             t.check(isinstance(reply, RespError) and reply.startswith("ERR ") and len(reply) > 20,
                     "%s is refused with a reason" % line, "got %r" % (reply,))
@@ -890,6 +891,91 @@ def test_info(t):
         t.equal(client.call("INFO", "nosuch"), b"", "INFO of a section that is not")
         t.equal(client.call("CONFIG", "RESETSTAT"), "OK", "CONFIG RESETSTAT")
         wait_until(lambda: b"cmdstat_set" not in client.call("INFO", "commandstats"), 10, "the counters to be reset")
+
+
+def keyspace(client, section="keyspace"):
+    """{"db0": {"keys": 1, ...}} of INFO, and what else its section says."""
+    text = client.call("INFO", *([section] if section else [])).decode()
+    lines = dict(line.split(":", 1) for line in text.split("# Keyspace\r\n")[1].split("\r\n\r\n")[0].splitlines())
+    return {name: {field: int(value) for field, value in (part.split("=") for part in line.split(","))}
+            if name.startswith("db") else line for name, line in lines.items()}
+
+
+def test_keyspace(t):
+    """INFO counts the keys of all groups, and waits for no server that hangs."""
+    with ThreeGroups(t) as cluster, cluster.client() as client:
+        t.equal(keyspace(client), {}, "no keys")
+        for number in range(30):
+            client.call("SET", "k%d" % number, "v")
+        for number in range(6):
+            client.call("SET", "k%d" % number, "v", "PX", 100_000)
+        client.call("SELECT", 3)
+        client.call("SET", "other", "v")
+        for section in ("keyspace", "everything", "default", None):
+            found = keyspace(client, section)
+            t.equal({name: (fields["keys"], fields["expires"]) for name, fields in found.items()},
+                    {"db0": (30, 6), "db3": (1, 0)}, "keys and expires in INFO %s" % section)
+        t.check(b"# Keyspace" not in client.call("INFO", "server"), "not in another section")
+        expected = sum(keyspace(server.client())["db0"]["keys"] for server in cluster.servers)
+        t.equal(expected, 30, "as the servers say")
+        client.send_bytes(encode("INFO", "keyspace") + encode("SELECT", 0) + encode("GET", "k1"))
+        t.equal([type(client.read()), client.read(), client.read()], [bytes, "OK", b"v"], "replies stay in order")
+        cluster.servers[1].send_signal(signal.SIGSTOP)
+        try:
+            found = keyspace(client)
+            t.equal(found.get("unknown_groups"), "g1", "a group that does not answer is named")
+            t.check(0 < found["db0"]["keys"] < 30, "the others are counted", found)
+            with cluster.client() as hasty:  # Gone before the answer.
+                hasty.send("INFO", "keyspace")
+        finally:
+            cluster.servers[1].send_signal(signal.SIGCONT)
+        wait_until(lambda: "unknown_groups" not in keyspace(client), 20, "it to be counted again")
+
+
+def test_move(t):
+    with ThreeGroups(t) as cluster, cluster.client() as client:
+        for number in range(30):
+            client.call("SET", "k%d" % number, number)
+        replies = client.call_many([["MOVE", "k%d" % number, 5] for number in range(20)] + [["SELECT", 5]] +
+                                   [["GET", "k%d" % number] for number in range(20)])
+        t.equal(replies, [1] * 20 + ["OK"] + [b"%d" % number for number in range(20)], "MOVE, and what it moved")
+        t.equal(client.call("DBSIZE"), 20, "DBSIZE there")
+        client.call("SELECT", 0)
+        t.equal(client.call("DBSIZE"), 10, "DBSIZE here")
+        client.call("SET", "k1", "again")
+        t.equal(client.call("MOVE", "k1", 5), 0, "where it is already")
+        t.equal(client.call("MOVE", "never", 5), 0, "what is not there")
+        t.error(client.call("MOVE", "k25", 0), "ERR source and destination objects are the same", "to where it is")
+        t.error(client.call("MOVE", "k25", "x"), "ERR ", "no number")
+        client.call("MULTI"), client.call("MOVE", "{k25}", 5), client.call("GET", "k25")
+        t.equal(client.call("EXEC"), [0, b"25"], "in a transaction")
+
+
+def test_latency(t):
+    with ThreeGroups(t) as cluster, cluster.client() as client:
+        for number in range(50):
+            client.call("SET", "k%d" % number, number)
+        flat = client.call("LATENCY", "HISTOGRAM", "set", "nosuch")
+        t.equal(flat[:1] + flat[1][:3], [b"write", b"calls", 50, b"histogram_usec"], "HISTOGRAM of a command's class")
+        buckets = list(zip(flat[1][3][::2], flat[1][3][1::2]))
+        t.check(buckets == sorted(buckets) and buckets[-1][1] == 50 and all(us & (us - 1) == 0 for us, _ in buckets),
+                "powers of two, counted up", buckets)
+        for number in range(7):
+            client.call("GET", "k1")
+        client.call("HELLO", 3)
+        found = client.call("LATENCY", "HISTOGRAM")
+        t.equal({name: fields[b"calls"] for name, fields in found.items()}, {b"read": 7, b"write": 50}, "all classes, RESP3")
+        t.equal(client.call("LATENCY", "HISTOGRAM", "nosuch"), {}, "of nothing")
+        t.equal([client.call("LATENCY", *words) for words in (["LATEST"], ["HISTORY", "command"], ["RESET"])], [[], [], 0],
+                "events are the servers'")
+        t.error(client.call("LATENCY", "GRAPH", "fork"), "ERR No samples available for event 'fork'", "GRAPH")
+        t.check(b"write" in client.call("LATENCY", "DOCTOR"), "DOCTOR")
+        stats = client.call("MEMORY", "STATS")
+        t.check(stats[b"total.allocated"] > 0 and stats[b"clients.count"] == 1 and stats[b"queued.bytes.max"] > 0,
+                "MEMORY STATS", stats)
+        t.equal(client.call("MEMORY", "PURGE"), "OK", "MEMORY PURGE")
+        t.check(b"used_bytes:" in client.call("MEMORY", "MALLOC-STATS"), "MEMORY MALLOC-STATS")
+        t.check(b"proxy.memory_max" in client.call("MEMORY", "DOCTOR"), "MEMORY DOCTOR")
 
 
 def test_slowlog(t):
@@ -1005,7 +1091,7 @@ TESTS = [test_differential_at_once, test_many_keys, test_mget_of_ten_thousand, t
          test_script_order, test_script_after_restart, test_functions, test_hello, test_auth, test_reset_and_quit,
          test_client, test_client_kill_with_requests_in_flight, test_client_reply, test_inline,
          test_errors_equal_redis, test_help, test_every_command, test_refused, test_sort, test_command, test_config,
-         test_info, test_slowlog, test_time_and_echo, test_binary_keys_and_values, test_large_values,
+         test_info, test_keyspace, test_move, test_latency, test_slowlog, test_time_and_echo, test_binary_keys_and_values, test_large_values,
          test_slow_reader_of_a_large_reply, test_two_hundred_connections]
 
 if __name__ == "__main__":

@@ -154,6 +154,107 @@ def test_choice(t):
             nothing_comes(t, client, "and no other")
 
 
+def test_no_loop(t):
+    """With NOLOOP a client is not told of what it is certain to have changed itself, and of everything else."""
+    with Bed(t) as bed, tracking(bed.proxy, "NOLOOP") as client, tracking(bed.proxy) as reader, \
+            bed.proxy.client() as writer:
+        changes = ["SET k v|SET k w", "SET k 1|INCR k", "DEL k|SET k v EX 100", "HSET h f v|HDEL h f", "SADD s a|SADD s b",
+                   "RPUSH l a|LPUSH l b", "ZADD z 1 a|ZREM z a", "SET k v|EXPIRE k 100", "SET k v|DEL k", "DEL h|HSET h f v"]
+        for line in changes:
+            before, change = (words.split(" ") for words in line.split("|"))
+            key = change[1]
+            writer.call(*before)
+            for each in (client, reader):
+                each.call("EXISTS", key)
+            client.call(*change)
+            t.equal(told_of(reader), [key.encode()], "another client is told of %s" % change)
+            nothing_comes(t, client, "nothing comes for %s" % change)
+            client.call("EXISTS", key)
+            writer.call("SET", key, "other")
+            t.equal(told_of(client), [key.encode()], "a change by another client, after %s" % change)
+            writer.call("DEL", key)
+        # What changes nothing must not make the proxy forget.
+        for line in ("SET k v|SET k w NX", "SET k v|HSET k f v", "SADD s a|SADD s a", "SET k v|SETNX k x", "HSET h f v|HDEL h g",
+                     "DEL k|EXPIRE k 100", "SADD s a|SREM s b"):
+            before, change = (words.split(" ") for words in line.split("|"))
+            key = change[1]
+            writer.call("DEL", key)
+            writer.call(*before)
+            client.call("EXISTS", key)
+            client.call(*change)
+            nothing_comes(t, client, "%s changes nothing" % change)
+            writer.call("SET", key, "changed")
+            t.equal(told_of(client), [key.encode()], "what another client changes after %s" % change)
+            writer.call("DEL", key)
+
+
+def test_no_loop_at_random(t):
+    """Two that write the same keys: what one has read and the other has changed since, it is told of."""
+    rng = t.rng()
+    with Bed(t) as bed, tracking(bed.proxy, "NOLOOP") as client, bed.proxy.client() as writer:
+        keys = ["k%d" % number for number in range(6)]
+        cache = {}
+        asked = collections.deque()
+
+        def take(reply):
+            if isinstance(reply, Push):
+                for key in cache if reply[1] is None else reply[1]:
+                    cache.pop(key, None)
+                return
+            what, key = asked.popleft()
+            if what == "GET":
+                cache[key] = reply
+            else:  # A value that it has written itself is none that it has read.
+                cache.pop(key, None)
+
+        for round in range(400):
+            others = Background(lambda: [writer.call("SET", key, "w%d" % round) for key in rng.sample(keys, 2)])
+            for _ in range(8):
+                key = rng.choice(keys)
+                what = rng.choice(("GET", "GET", "SET"))
+                asked.append((what, key.encode()))
+                client.send(what, key, *(["c%d" % round] if what == "SET" else []))
+            while asked:
+                take(client.read())
+            others.result()
+        # Whatever is on its way comes before the answer to a request to each server.
+        for key in keys * 3:
+            client.send("STRLEN", key)
+            while isinstance(reply := client.read(), Push):
+                take(reply)
+        wait_until(lambda: not drained(client, take), 20, "nothing more to come")
+        values = {key.encode(): writer.call("GET", key) for key in keys}
+        t.equal({key: value for key, value in cache.items() if value != values[key]}, {}, "no old value is left")
+
+
+def drained(client, take):
+    """Whether something came before the answer to a PING."""
+    client.send("PING")
+    came = False
+    while isinstance(reply := client.read(), Push):
+        came = True
+        take(reply)
+    return came
+
+
+def test_memory(t):
+    """The keys that are remembered count as queued bytes, and there is a bound."""
+    with Bed(t) as bed, bed.proxy.client() as other:
+        def queued():
+            return int(re.search(rb"queued_bytes:(\d+)", other.call("INFO", "memory")).group(1))
+
+        before = queued()
+        with tracking(bed.proxy) as client:
+            for number in range(2000):
+                client.send("GET", "%d" % number + "x" * 1000)
+            for number in range(2000):
+                client.read()
+            wait_until(lambda: queued() > before + 2_000_000, 20, "the keys to be counted")
+        with tracking(bed.proxy) as client:  # The last one to have tracking gives everything back.
+            pass
+        wait_until(lambda: queued() < before + 500_000, 20, "them to be forgotten")
+
+
 def test_broadcast(t):
     with Bed(t) as bed, bed.proxy.client() as writer:
         with tracking(bed.proxy, "BCAST", "PREFIX", "u:", "PREFIX", "v:") as some, tracking(bed.proxy, "BCAST") as all_:
@@ -429,6 +530,7 @@ def test_caches_and_moving_slots(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_as_redis, test_told, test_choice, test_broadcast, test_redirect, test_order,
-                                 test_connection_lost, test_not_supported, test_moved_slot, test_caches,
-                                 test_caches_and_lost_connections, test_caches_and_moving_slots]))
+    sys.exit(run_tests(__doc__, [test_as_redis, test_told, test_choice, test_no_loop, test_no_loop_at_random, test_memory,
+                                 test_broadcast, test_redirect, test_order, test_connection_lost, test_not_supported,
+                                 test_moved_slot, test_caches, test_caches_and_lost_connections,
+                                 test_caches_and_moving_slots]))
