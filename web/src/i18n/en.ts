@@ -179,7 +179,7 @@ export const en = {
   slowlog: { title: 'Slow log', hot: 'Hot keys', key: 'Key', slot: 'Slot', group: 'Group', noneHot: 'No key stands out. One request in 64 is looked at.', none: 'No slow command was seen.', at: 'At', took: 'Took', command: 'Command', client: 'Client', server: 'Server', atServer: 'Of it at the server', commands: 'Commands since the start', calls: 'Calls', mean: 'Mean time', errors: 'Errors', noCommands: 'No command has been served yet.' },
   audit: {
     title: 'Audit', who: 'Who', what: 'What', object: 'Object', when: 'When', from: 'From', result: 'Result', none: 'Nothing has been changed yet.', noneFiltered: 'Nothing fits the filter.',
-    filterActor: 'By whom', filterAction: 'What', exportAll: 'Export (NDJSON)', reason: 'Reason', before: 'Before', after: 'After', system: 'system',
+    filterActor: 'By whom', filterAction: 'What', exportAll: 'Export (NDJSON)', dryRun: 'only tried', reason: 'Reason', before: 'Before', after: 'After', system: 'system',
   },
   settings: {
     users: 'Users', tokens: 'Tokens', backups: 'Backups', values: 'Settings', // Instead of the server's own English words.

@@ -58,7 +58,7 @@ export function AuditView() {
               <td class="nowrap">{row.peer ?? ''}</td>
               <td class="nowrap">{row.action}</td>
               <td><code class="break">{row.object ?? ''}</code></td>
-              <td>{!!row.status && <Pill kind={row.status < 400 ? 'good' : 'bad'}>{row.status}</Pill>}</td>
+              <td>{!!row.status && <Pill kind={row.status < 400 ? 'good' : 'bad'}>{row.status}</Pill>}{row.dry_run && <> <Pill>{texts.audit.dryRun}</Pill></>}</td>
               <td class="num">
                 <Button kind="quiet" aria-expanded={open === row.id} onClick={() => setOpen(open === row.id ? null : row.id)}>{texts.common.details}</Button>
               </td>
