@@ -220,24 +220,29 @@ Backend* BackendManager::lend(GroupIndex group, uint32_t db, Client* client) {
   return lent;
 }
 
-void BackendManager::take_back(Backend* backend) {
+std::unique_ptr<Backend> BackendManager::end_loan(Backend* backend) {
   const auto lent = lent_.find(backend);
   std::unique_ptr<Backend> owned = std::move(lent->second.backend);
   lent_.erase(lent);
   owned->set_patience(0);
+  return owned;
+}
+
+void BackendManager::take_back(Backend* backend) {
+  std::unique_ptr<Backend> owned = end_loan(backend);
   if (owned->is_clean() && is_current(*owned) && returned_.size() < kReturnedMax) {
     returned_.push_back(std::move(owned));
-    return;
+  } else {
+    retire(std::move(owned));
   }
-  owned->retire();
-  retired_.push_back(std::move(owned));
+}
+
+void BackendManager::discard(Backend* backend) {
+  retire(end_loan(backend));
 }
 
 void BackendManager::give_up(Backend* backend) {
-  const auto lent = lent_.find(backend);
-  std::unique_ptr<Backend> owned = std::move(lent->second.backend);
-  lent_.erase(lent);
-  retired_.push_back(std::move(owned));
+  retired_.push_back(end_loan(backend));
   backend->give_up();
 }
 

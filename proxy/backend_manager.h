@@ -61,6 +61,8 @@ class BackendManager {
   //   given up:  it is closed, and whatever it still had to do at the server is stopped.
   Backend* lend(GroupIndex group, uint32_t db, Client* client);
   void take_back(Backend* backend);
+  // As take_back(), but the next one may not have it.
+  void discard(Backend* backend);
   void give_up(Backend* backend);
   // The backend of the new topology with the same server, or null.
   Backend* counterpart(const Backend& backend);
@@ -97,6 +99,7 @@ class BackendManager {
   std::unique_ptr<Backend> make(GroupIndex group, uint32_t db, Lane lane);
   void install_replicas();
   void retire(std::unique_ptr<Backend> backend);
+  std::unique_ptr<Backend> end_loan(Backend* backend);
   template <typename Visit>
   void for_each(Visit visit);
 

@@ -188,7 +188,8 @@ class Client : public Stream {
     std::string request;
     uint32_t db;
     Ticks since;
-    bool recalled = false;  // Its slot moves: the server was told to end the wait.
+    bool recalled = false;       // Its slot moves: the server was told to end the wait.
+    bool unblock_asked = false;  // For that or by a client; it may not have come yet.
   };
   std::unique_ptr<Wait> wait;
 

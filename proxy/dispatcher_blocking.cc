@@ -114,6 +114,7 @@ void Dispatcher::block(Request& request) {
   client.wait->request = request.raw;
   client.wait->db = request.db;
   client.wait->recalled = false;
+  client.wait->unblock_asked = false;
   if (!backend->is_ready()) backend->need(Backend::Need::kClientId);
   note_write(client, request.command, group);
   if (!backend->accept(task, request.raw.size())) return;
@@ -126,7 +127,12 @@ bool Dispatcher::wait_answered(Client& client, Task* task, std::string_view piec
   // Lost before it was sent, it goes on. Lost after that it may have taken an element, which nobody
   // will see: the client is told so.
   const bool is_unsent = !backend->is_clean() && task->sent == 0;
-  return_or_give_up(backend);
+  if (client.wait->unblock_asked && backend->is_clean()) {
+    // The request may still be on its way, and would end the wait of the next client there.
+    worker_.backends().discard(backend);
+  } else {
+    return_or_give_up(backend);
+  }
   const bool has_nothing = is_null(*task, piece) || is_sabotaged(Sabotage::kPopForgotten);
   const bool goes_on = client.wait->recalled && (is_unsent || has_nothing);
   const std::unique_ptr<Client::Wait> wait = std::move(client.wait);
@@ -193,6 +199,11 @@ void Dispatcher::topology_changed() {
 }
 
 void Dispatcher::recall(Client& client, Backend& backend) {
+  if (!client.wait->recalled) {
+    // A wait that can only end now has the time of any request for that: its connection may be
+    // dead.
+    backend.set_patience(worker_.loop().now() - client.wait->since);
+  }
   client.wait->recalled = true;
   Backend* control = worker_.backends().counterpart(backend);
   if (control == nullptr || backend.client_id().empty()) {
@@ -200,6 +211,7 @@ void Dispatcher::recall(Client& client, Backend& backend) {
     backend.give_up();
     return;
   }
+  client.wait->unblock_asked = true;
   // That of the wait itself tells what has happened. But this request, over another connection, may
   // have overtaken that one, which begins to wait only now; or it was lost.
   ask(*control, unblock_request(backend), [this, backend = &backend](std::string_view reply) {
@@ -229,6 +241,7 @@ void Dispatcher::unblock(Client& client, bool with_error, std::function<void(boo
     done(false);
     return;
   }
+  client.wait->unblock_asked = true;
   ask(*control, unblock_request(*client.wait->backend, with_error ? "ERROR" : "TIMEOUT"),
       [done = std::move(done)](std::string_view reply) { done(reply == ":1\r\n"); });
 }

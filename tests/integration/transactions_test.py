@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """MULTI, EXEC, WATCH and what waits at a server (BLPOP ...) behave as with one Redis, within a slot."""
 
+import itertools
 import sys
 import threading
 
@@ -272,7 +273,7 @@ def test_server_lost(t):
         t.error(watching.call("EXEC"), "ERR EXEC without MULTI", "and ends the transaction")
 
 
-def move_away(t, answers, then):
+def move_away(t, answers, then, **options):
     """A BLPOP waits at a server of which only what it `answers` to CLIENT UNBLOCK is of interest; its slot goes to a
     real one. then(the waiting client, a client of the new server)."""
     waiting = []
@@ -294,7 +295,8 @@ def move_away(t, answers, then):
             return [{"name": "old", "server": old.address, "slots": slots_of_old},
                     {"name": "new", "server": new.address, "slots": slots_of_new}]
 
-        with PikaProxy(t.pikaproxy, groups("1-1023", "0"), {"proxy.workers": 1}) as proxy, proxy.client() as client:
+        with PikaProxy(t.pikaproxy, groups("1-1023", "0"), {"proxy.workers": 1, **options}) as proxy, \
+                proxy.client() as client:
             client.send("BLPOP", "q", "0")
             wait_until(lambda: waiting, 20, "the wait")
             proxy.groups = groups("0", "1-1023")
@@ -329,8 +331,50 @@ def test_a_wait_that_is_lost_when_its_slot_moves(t):
     move_away(t, [is_lost], then)
 
 
+def test_a_wait_that_cannot_be_ended(t):
+    """The server knows nothing of it any more: its slot must not wait for ever."""
+    def then(client, direct):
+        t.error(client.read(), "ERR server .* did not answer within 300 ms; the request may or may not have been executed$",
+                "the client is told")
+        t.equal(client.call("RPUSH", "q", "x"), 1, "and goes on at the new server")
+    move_away(t, itertools.repeat(lambda connection: b":0\r\n"), then, **{"backend.request_timeout": "300ms"})
+
+
+def test_a_connection_that_may_be_unblocked_late(t):
+    """An element comes while CLIENT UNBLOCK is on its way: the next wait must not be what it ends."""
+    waiting = []
+    asked = []
+
+    def behave(connection, args):
+        words = [word.upper() for word in args[:2]]
+        if words[0] == b"BLPOP":
+            waiting.append(connection)
+            return None
+        if words == [b"CLIENT", b"ID"]:
+            return b":%d\r\n" % (connection.number + 1)
+        if words == [b"CLIENT", b"UNBLOCK"]:
+            asked.append(args[2])
+            waiting[0].send(b"*2\r\n$1\r\nq\r\n$1\r\nx\r\n")
+            return b":0\r\n"
+        return server.healthy(args)
+
+    with FakeServer(behave) as server, PikaProxy(t.pikaproxy, [server], {"proxy.workers": 1}) as proxy, \
+            proxy.client() as first, proxy.client() as second, proxy.client() as boss:
+        number = first.call("CLIENT", "ID")
+        first.send("BLPOP", "q", "0")
+        wait_until(lambda: waiting, 20, "the wait")
+        t.equal(boss.call("CLIENT", "UNBLOCK", number), 0, "it was over")
+        t.equal(first.read(), [b"q", b"x"], "an element had come")
+        second.send("BLPOP", "q", "0")
+        wait_until(lambda: len(waiting) == 2, 20, "the next wait")
+        t.check(waiting[0] is not waiting[1], "the next wait has a connection that nobody asked to unblock")
+        waiting[1].send(b"*-1\r\n")
+        t.equal(second.read(), None, "its end")
+
+
 if __name__ == "__main__":
     sys.exit(run_tests(__doc__, [test_as_redis, test_one_slot, test_isolation, test_server_refuses, test_blocking,
                                  test_bound, test_much_behind_a_wait, test_large_results, test_results_in_pieces,
                                  test_server_lost, test_the_end_of_a_wait_is_asked_for_again,
-                                 test_a_wait_that_is_lost_when_its_slot_moves]))
+                                 test_a_wait_that_is_lost_when_its_slot_moves, test_a_wait_that_cannot_be_ended,
+                                 test_a_connection_that_may_be_unblocked_late]))
