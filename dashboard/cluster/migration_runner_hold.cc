@@ -112,7 +112,9 @@ bool MigrationRunner::hold_ways(const ClusterState& state,
               " within " + std::to_string(timeout.count()) + " ms";
   }
   Slots still_moving;
-  for (const auto& [way, slots] : by_way) {
+  for (const auto& each : by_way) {
+    const GroupPair way = each.first;
+    const Slots& slots = each.second;
     std::string error = problem;
     if (error.empty()) {
       uint64_t job = 0;
@@ -161,12 +163,15 @@ bool MigrationRunner::release(const ClusterState& state) {
       {SlotStep::kSourceStands, RouteEnd::kSource},
       {SlotStep::kHeld, std::nullopt}};
   bool done = false;
-  for (const auto& [step, stands] : kKinds) {
+  for (const auto& kind : kKinds) {
+    const std::optional<RouteEnd> stands = kind.second;
     std::map<GroupPair, Slots> by_way;
     for (const MigrationSlot& entry : migration.slots) {
-      if (entry.step == step) by_way[way_of(entry.move())].push_back(entry.slot);
+      if (entry.step == kind.first) by_way[way_of(entry.move())].push_back(entry.slot);
     }
-    for (const auto& [way, slots] : by_way) {
+    for (const auto& each : by_way) {
+      const GroupPair way = each.first;
+      const Slots& slots = each.second;
       if (stopping()) return false;
       if (stands) {
         const std::string error = reconcile(way, slots, stands);

@@ -13,7 +13,7 @@ struct ProxyRates {
   double ops_per_second = 0;
   double errors_per_second = 0;
   uint64_t clients = 0;  // Connected at the end of it.
-  uint64_t p50_us = 0;  // 0 when there were no requests.
+  uint64_t p50_us = 0;   // 0 when there were no requests.
   uint64_t p99_us = 0;
   // Over a longer time than the others, so that a plan made from it does not follow a moment.
   std::array<double, kSlotCount> slot_ops_per_second{};

@@ -134,6 +134,8 @@ def send_until_closed(client, raw, times):
 
 def test_max_clients(t):
     with Cluster(t, {"proxy.max_clients": 5}) as cluster:
+        wait_until(lambda: cluster.proxy.metric("pikaproxy_client_connections") == 0, 10,
+                   "the connection that found the proxy to be up to be forgotten")
         clients = [cluster.client() for _ in range(5)]
         for client in clients:
             t.equal(client.call("PING"), "PONG", "a client within the limit")
