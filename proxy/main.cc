@@ -79,7 +79,7 @@ class Process {
       for (auto& listener : *listeners) listeners_.push_back(std::move(listener));
     }
     if (Dashboard::is_wanted(config_)) {
-      auto started = Dashboard::start(config_, {manager_, manager_, manager_});
+      auto started = Dashboard::start(config_, {manager_, manager_, manager_, manager_});
       if (const auto* failure = std::get_if<Dashboard::Failure>(&started)) {
         return fail(failure->of_store ? kExitStoreError : kExitCannotBind, failure->message);
       }
