@@ -73,15 +73,18 @@ void Client::reset_session() {
   session = Session{};
   const RedisUserPtr& user = worker_.users().default_user();
   set_user(user, user->is_open);
+  settle_reads();
   names_.reset();
 }
 
 void Client::set_user(RedisUserPtr user, bool is_authenticated) {
+  // Other settings than the user's are for connections made from then on.
+  const bool other_reads = user_ != nullptr && user_->config.reads != user->config.reads;
   user_ = std::move(user);
   session.authenticated = is_authenticated;
   session.admin = is_authenticated && user_->config.admin;
   session.rights = user_->rights ? &*user_->rights : nullptr;
-  settle_reads();
+  if (other_reads) settle_reads();
 }
 
 void Client::follow_users() {

@@ -83,8 +83,7 @@ class Client : public Stream {
   }
   // READONLY and READWRITE.
   void choose_reads(bool from_replicas) noexcept;
-  // What applies to a client that has said neither: the user's, the listener's, [proxy]'s. After
-  // each change of one of these.
+  // What applies to a client that has said neither: the user's, the listener's, [proxy]'s.
   void settle_reads() noexcept;
 
   // Hands over the memory of the request being handled, if it has memory of its own: the request's

@@ -97,11 +97,12 @@ std::string set_config_value(Config& config, std::string_view name, std::string_
     text = with_unit(known.unit, value);
   }
   const Option* option = find_option(option_name);
+  const std::string echoed(name.substr(0, name.find('\0')));  // As Redis, no further than a NUL.
   if (option == nullptr) {
-    return "ERR Unknown option or number of arguments for CONFIG SET - '" + std::string(name) + "'";
+    return "ERR Unknown option or number of arguments for CONFIG SET - '" + echoed + "'";
   }
   const std::string failed =
-      "ERR CONFIG SET failed (possibly related to argument '" + std::string(name) + "') - ";
+      "ERR CONFIG SET failed (possibly related to argument '" + echoed + "') - ";
   if (!option->reloadable) return failed + "can't set immutable config: it needs a restart";
   if (const auto error = set_option(config, *option, text)) return failed + error->message;
   return {};

@@ -6,6 +6,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -60,9 +61,11 @@ class World:
         self.stack.__exit__(*exception)
 
     def in_step(self, number):
-        """The replica of group `number` has all that its master has."""
-        with self.masters[number].client() as master:
-            return master.call("WAIT", "1", "0") == 1 or master.call("WAIT", "1", "1000") == 1
+        """The replica of group `number` has all that its master has. (WAIT speaks of its own connection's writes.)"""
+        with self.masters[number].client() as master, self.replicas[number].client() as replica:
+            wanted = re.search(rb"master_repl_offset:(\d+)", master.call("INFO", "replication"))[1]
+            follows = replica.call("INFO", "replication")
+        return b"master_link_status:up" in follows and re.search(rb"slave_repl_offset:(\d+)", follows)[1] == wanted
 
     def cut_off(self, number):
         """The replica hangs, and what its master does from now on is not even in its socket."""

@@ -109,6 +109,7 @@ TEST_SUITE("proxy/config_names") {
     Config config;
     CHECK(set_config_value(config, "nothing", "1").starts_with("ERR Unknown option"));
     CHECK(set_config_value(config, "", "1").starts_with("ERR Unknown option"));
+    CHECK(set_config_value(config, std::string_view("a\0b", 3), "1").ends_with("CONFIG SET - 'a'"));
     CHECK(set_config_value(config, "proxy.workers", "2").find("needs a restart") !=
           std::string::npos);
     CHECK(set_config_value(config, "databases", "32").find("needs a restart") != std::string::npos);
