@@ -179,8 +179,10 @@ constexpr std::string_view kNoCluster =
     "This instance has cluster support disabled";
 constexpr std::string_view kOneServer =
     "this command is about one server; run it on the server itself";
-constexpr std::string_view kUsersInFile =
-    "ACL is not supported by this proxy; its users are set in its configuration file";
+constexpr std::string_view kUsersElsewhere =
+    "users are set in the proxy's configuration file, or by its API (/api/v1/acl/users)";
+constexpr std::string_view kDenialsCounted =
+    "what was denied is counted, not listed: see INFO stats and /metrics";
 constexpr std::string_view kForServers =
     "this command is for servers among themselves; replicate from a server, not from this proxy";
 constexpr std::string_view kForSentinel =
@@ -205,32 +207,29 @@ struct Row {
 using enum CommandAction;
 
 constexpr Row kRows[] = {
-    {"acl", -2, kRefuse, 0, "@slow", "6.0.0", {}, {}, kUsersInFile},
-    {"acl|cat", -2, kRefuse, kFlagNoscript | kFlagLoading | kFlagStale, "@slow", "6.0.0", {}, {},
-     kUsersInFile},
+    {"acl", -2, kLocal, 0, "@slow", "6.0.0"},
+    {"acl|cat", -2, kLocal, kFlagNoscript | kFlagLoading | kFlagStale, "@slow", "6.0.0"},
     {"acl|deluser", -3, kRefuse, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@admin @slow @dangerous", "6.0.0", {}, {}, kUsersInFile},
-    {"acl|dryrun", -4, kRefuse, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@admin @slow @dangerous", "7.0.0", {}, {}, kUsersInFile},
-    {"acl|genpass", -2, kRefuse, kFlagNoscript | kFlagLoading | kFlagStale, "@slow", "6.0.0", {},
-     {}, kUsersInFile},
-    {"acl|getuser", 3, kRefuse, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@admin @slow @dangerous", "6.0.0", {}, {}, kUsersInFile},
-    {"acl|help", 2, kRefuse, kFlagLoading | kFlagStale, "@slow", "6.0.0", {}, {}, kUsersInFile},
-    {"acl|list", 2, kRefuse, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@admin @slow @dangerous", "6.0.0", {}, {}, kUsersInFile},
+     "@admin @slow @dangerous", "6.0.0", {}, {}, kUsersElsewhere},
+    {"acl|dryrun", -4, kLocal, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
+     "@admin @slow @dangerous", "7.0.0", {}, {}, {}, kForAdmins},
+    {"acl|genpass", -2, kLocal, kFlagNoscript | kFlagLoading | kFlagStale, "@slow", "6.0.0"},
+    {"acl|getuser", 3, kLocal, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
+     "@admin @slow @dangerous", "6.0.0", {}, {}, {}, kForAdmins},
+    {"acl|help", 2, kLocal, kFlagLoading | kFlagStale, "@slow", "6.0.0"},
+    {"acl|list", 2, kLocal, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
+     "@admin @slow @dangerous", "6.0.0", {}, {}, {}, kForAdmins},
     {"acl|load", 2, kRefuse, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@admin @slow @dangerous", "6.0.0", {}, {}, kUsersInFile},
+     "@admin @slow @dangerous", "6.0.0", {}, {}, kUsersElsewhere},
     {"acl|log", -2, kRefuse, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@admin @slow @dangerous", "6.0.0", {}, {}, kUsersInFile},
+     "@admin @slow @dangerous", "6.0.0", {}, {}, kDenialsCounted},
     {"acl|save", 2, kRefuse, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@admin @slow @dangerous", "6.0.0", {}, {}, kUsersInFile},
+     "@admin @slow @dangerous", "6.0.0", {}, {}, kUsersElsewhere},
     {"acl|setuser", -3, kRefuse, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@admin @slow @dangerous", "6.0.0", {}, {}, kUsersInFile},
-    {"acl|users", 2, kRefuse, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
-     "@admin @slow @dangerous", "6.0.0", {}, {}, kUsersInFile},
-    {"acl|whoami", 2, kRefuse, kFlagNoscript | kFlagLoading | kFlagStale, "@slow", "6.0.0", {}, {},
-     kUsersInFile},
+     "@admin @slow @dangerous", "6.0.0", {}, {}, kUsersElsewhere},
+    {"acl|users", 2, kLocal, kFlagAdmin | kFlagNoscript | kFlagLoading | kFlagStale,
+     "@admin @slow @dangerous", "6.0.0", {}, {}, {}, kForAdmins},
+    {"acl|whoami", 2, kLocal, kFlagNoscript | kFlagLoading | kFlagStale, "@slow", "6.0.0"},
     {"append", 3, kForward, kFlagWrite | kFlagDenyoom | kFlagFast, "@write @string @fast", "2.0.0",
      kKey1RwInsert},
     {"asking", 1, kLocal, kFlagFast, "@fast @connection", "3.0.0"},

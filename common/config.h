@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,8 +21,8 @@ using Microseconds = std::chrono::microseconds;
 
 enum class RouterKind : uint8_t { kSlot, kKetama };
 // Where commands that only read go: to the group's master, to a replica where one is fresh enough,
-// or to replicas only.
-enum class ReadFrom : uint8_t { kMaster, kPreferReplica, kReplica };
+// to replicas only, or to a replica of our own zone where one is fresh enough.
+enum class ReadFrom : uint8_t { kMaster, kPreferReplica, kReplica, kNearest };
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
 enum class LogFormat : uint8_t { kText, kJson };
 
@@ -51,6 +52,7 @@ struct ProxyConfig {
   // R. For connections made from then on; READONLY and READWRITE change it for one.
   ReadFrom read_from = ReadFrom::kMaster;
   Milliseconds replica_max_lag{3'000};  // R. A replica is read from if it is behind by less.
+  std::string zone;                     // R. Where this proxy is; one of [[zone]].
   bool cluster_mode = false;            // Clients see a Redis Cluster of one node.
   std::string announce;         // Where that is, host:port; empty = where the client connected to.
   bool read_own_writes = true;  // R. A replica must have what the client has written.
@@ -122,13 +124,44 @@ struct AuthConfig {
   bool operator==(const AuthConfig&) const = default;
 };
 
-// [[user]]: further users for AUTH name password. R.
+// Where reads go; what is absent is as the next one in the list says: the user, the listener that
+// the client came by, [proxy].
+struct ReadPolicy {
+  std::optional<ReadFrom> read_from = {};
+  std::optional<Milliseconds> replica_max_lag = {};
+
+  bool operator==(const ReadPolicy&) const = default;
+};
+
+// [[user]]: users of the Redis port, for AUTH name password. R. Rules: common/user_rules.h.
 struct UserConfig {
-  std::string name;
-  std::string password;
-  bool admin = false;  // May use CONFIG SET, CLIENT KILL, FLUSHALL and other administration.
+  std::string name;                       // "default": who has not said AUTH.
+  std::vector<std::string> passwords;     // As hash_password() has them; two while one is replaced.
+  bool admin = false;                     // May use CONFIG SET, CLIENT KILL, FLUSHALL and the like.
+  bool enabled = true;                    // False: nobody can log in as this user.
+  std::string commands = "+@all";         // As in ACL SETUSER: "+@read +@write -keys".
+  std::vector<std::string> keys = {"*"};  // Patterns: "app:*", "%R~shared:*".
+  std::vector<std::string> channels = {"*"};
+  bool read_only = false;  // Nothing that writes, whatever `commands` says.
+  ReadPolicy reads = {};
 
   bool operator==(const UserConfig&) const = default;
+};
+
+// [[listener]]: an address to listen on beside proxy.listen.
+struct ListenerConfig {
+  Address address;
+  ReadPolicy reads;  // R. For connections made from then on.
+
+  bool operator==(const ListenerConfig&) const = default;
+};
+
+// [[zone]]: servers that are near to each other. R.
+struct ZoneConfig {
+  std::string name;
+  std::vector<std::string> servers;  // Patterns of addresses: "10.1.*".
+
+  bool operator==(const ZoneConfig&) const = default;
 };
 
 // [ketama]: how router = "ketama" places keys; names as in twemproxy.
@@ -171,6 +204,8 @@ struct Config {
   DashboardConfig dashboard;
   AuthConfig auth;
   std::vector<UserConfig> users;
+  std::vector<ListenerConfig> listeners;
+  std::vector<ZoneConfig> zones;
   KetamaConfig ketama;
   std::vector<GroupConfig> groups;
 

@@ -10,6 +10,7 @@
 #include "common/slot_ranges.h"
 #include "common/text.h"
 #include "common/units.h"
+#include "common/user_rules.h"
 
 namespace pikaproxy {
 namespace {
@@ -17,6 +18,8 @@ namespace {
 // More groups than slots cannot all be of use.
 constexpr size_t kGroupsMax = kSlotCount;
 constexpr size_t kUsersMax = 10'000;
+// The numbers of listeners fit into a byte.
+constexpr size_t kListenersMax = 250;
 constexpr size_t kNameMax = 64;
 
 bool is_loopback(const Address& address) {
@@ -32,14 +35,6 @@ bool is_group_name(std::string_view name) {
   });
 }
 
-bool is_user_name(std::string_view name) {
-  if (name.empty() || name.size() > kNameMax) return false;
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte > ' ' && byte != 0x7F;
-  });
-}
-
 class Check {
  public:
   Check(const Config& config, const Origins& origins, Problems& problems,
@@ -52,6 +47,7 @@ class Check {
     limits();
     ketama_options();
     users();
+    zones();
     groups();
     announce();
   }
@@ -72,18 +68,34 @@ class Check {
   }
 
   void listeners() {
-    const std::vector<Address>& listen = config_.proxy.listen;
+    std::vector<Address> listen = config_.proxy.listen;
     if (listen.empty()) {
       problem("proxy.listen",
               "proxy.listen is empty: write at least one address, such as \"127.0.0.1:19000\"");
     }
     std::set<Address> seen;
-    for (const Address& address : listen) {
-      // Port 0 is a new free port each time.
+    // Port 0 is a new free port each time.
+    const auto is_new = [&seen](const Address& address) {
       const bool any_port = !address.is_unix() && address.port == 0;
-      if (!any_port && !seen.insert(address).second) {
+      return any_port || seen.insert(address).second;
+    };
+    for (const Address& address : listen) {
+      if (!is_new(address)) {
         problem("proxy.listen", "proxy.listen has " + quote(address.to_string()) + " twice");
       }
+    }
+    if (config_.listeners.size() > kListenersMax) {
+      problem("listener[0]", "there are more than " + std::to_string(kListenersMax) + " listeners");
+    }
+    for (size_t i = 0; i < config_.listeners.size(); ++i) {
+      const Address& address = config_.listeners[i].address;
+      if (!is_new(address)) {
+        problem("listener[" + std::to_string(i) + "]",
+                "[[listener]] " + quote(address.to_string()) +
+                    " is listened on already: each address once, in proxy.listen or here");
+      }
+      listen.push_back(address);
+      check_nearest(config_.listeners[i].reads, "[[listener]] " + quote(address.to_string()));
     }
     if (config_.admin.enabled && valid("admin.listen") && seen.contains(config_.admin.listen)) {
       const bool admin_given = origins_.contains("admin.listen");
@@ -167,16 +179,53 @@ class Check {
       const std::string title = "[[user]] " + quote(user.name);
       if (user.name.empty()) {
         problem(id, "a [[user]] has no name: add name = \"...\"");
-      } else if (!is_user_name(user.name)) {
+      } else if (!is_redis_user_name(user.name)) {
         problem(id, title + ": a name is 1 to 64 bytes without spaces or control characters");
-      } else if (user.name == "default") {
-        problem(id, title + ": the password of this user is auth.password; remove the [[user]]");
       } else if (!names.insert(user.name).second) {
         problem(id, title + " is there twice: names must differ");
       }
-      if (user.password.empty() && valid(id + ".password")) {
+      const bool is_default = user.name == "default";
+      if (user.passwords.empty() && user.enabled && !is_default && valid(id + ".password")) {
         problem(id, title + " has no password: add password or password_file");
       }
+      if (is_default && !user.passwords.empty() && !config_.auth.password.empty()) {
+        problem(id, title + " has a password here and in auth.password: remove one of them");
+      }
+      if (user.passwords.size() > kUserPasswordsMax) {
+        problem(id, title + " has more than " + std::to_string(kUserPasswordsMax) + " passwords");
+      }
+      for (const std::string& wrong : check_user_rules(user)) problem(id, title + ": " + wrong);
+      check_nearest(user.reads, title);
+    }
+  }
+
+  void check_nearest(const ReadPolicy& policy, const std::string& title) {
+    if (policy.read_from == ReadFrom::kNearest && config_.proxy.zone.empty()) {
+      warnings_.push_back(title +
+                          ": read_from = \"nearest\" reads from masters, since proxy.zone does not "
+                          "say where this proxy is");
+    }
+  }
+
+  void zones() {
+    if (config_.proxy.read_from == ReadFrom::kNearest)
+      check_nearest({ReadFrom::kNearest, {}}, "[proxy]");
+    std::set<std::string_view> names;
+    for (size_t i = 0; i < config_.zones.size(); ++i) {
+      const ZoneConfig& zone = config_.zones[i];
+      const std::string id = "zone[" + std::to_string(i) + "]";
+      if (zone.name.empty()) {
+        problem(id, "a [[zone]] has no name: add name = \"...\"");
+      } else if (!names.insert(zone.name).second) {
+        problem(id, "[[zone]] " + quote(zone.name) + " is there twice: names must differ");
+      }
+      if (zone.servers.empty()) {
+        problem(id, "[[zone]] " + quote(zone.name) + " has no servers: add servers = [\"10.1.*\"]");
+      }
+    }
+    if (!config_.proxy.zone.empty() && !names.contains(config_.proxy.zone)) {
+      problem("proxy.zone", "proxy.zone is " + quote(config_.proxy.zone) +
+                                ", but there is no [[zone]] of that name");
     }
   }
 

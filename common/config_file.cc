@@ -14,14 +14,22 @@
 #include "common/slot.h"
 #include "common/slot_ranges.h"
 #include "common/text.h"
+#include "common/user_rules.h"
 
 namespace pikaproxy {
 namespace {
 
 constexpr std::string_view kUser = "user";
 constexpr std::string_view kGroup = "group";
-constexpr std::array<std::string_view, 4> kUserKeys = {"name", "password", "password_file",
-                                                       "admin"};
+constexpr std::string_view kListener = "listener";
+constexpr std::string_view kZone = "zone";
+constexpr std::array<std::string_view, 13> kUserKeys = {
+    "name",      "password",  "password_file",  "passwords", "password_files",
+    "admin",     "enabled",   "commands",       "keys",      "channels",
+    "read_only", "read_from", "replica_max_lag"};
+constexpr std::array<std::string_view, 3> kListenerKeys = {"address", "read_from",
+                                                           "replica_max_lag"};
+constexpr std::array<std::string_view, 2> kZoneKeys = {"name", "servers"};
 constexpr std::array<std::string_view, 9> kGroupKeys = {"name",  "server",      "replicas",
                                                         "user",  "password",    "password_file",
                                                         "slots", "ketama_name", "weight"};
@@ -116,7 +124,7 @@ class Reader {
 
   void read(const toml::table& root) {
     for (auto&& [key, node] : root) {
-      if (key.str() == kUser || key.str() == kGroup) {
+      if (is_list(key.str())) {
         read_entries(key, node);
       } else if (is_section(key.str())) {
         read_section(key, node);
@@ -132,6 +140,11 @@ class Reader {
   }
 
  private:
+  // Of tables: [[user]].
+  static bool is_list(std::string_view name) {
+    return name == kUser || name == kGroup || name == kListener || name == kZone;
+  }
+
   static bool is_section(std::string_view name) {
     const auto all = options();
     return std::any_of(all.begin(), all.end(),
@@ -150,7 +163,7 @@ class Reader {
                   elsewhere(key.str(), "Write it below its section, such as [proxy]"));
       return;
     }
-    std::vector<std::string_view> names = {kUser, kGroup};
+    std::vector<std::string_view> names = {kUser, kGroup, kListener, kZone};
     for (const Option& option : options()) {
       if (std::find(names.begin(), names.end(), option.section()) == names.end()) {
         names.push_back(option.section());
@@ -231,6 +244,10 @@ class Reader {
     for (const toml::node& entry : *entries) {
       if (name == kUser) {
         read_user(*entry.as_table());
+      } else if (name == kListener) {
+        read_listener(*entry.as_table());
+      } else if (name == kZone) {
+        read_zone(*entry.as_table());
       } else {
         read_group(*entry.as_table());
       }
@@ -244,15 +261,154 @@ class Reader {
     UserConfig user;
     if (const auto name = string(table, "[[user]]", "name")) user.name = *name;
     const std::string title = "[[user]] " + quote(user.name);
-    read_password(table, title, id, user.password);
-    if (const toml::node* admin = table.get("admin")) {
-      if (const auto* flag = admin->as_boolean()) {
-        user.admin = flag->get();
+    read_passwords(table, title, id, user.passwords);
+    read_flag(table, title, "admin", user.admin);
+    read_flag(table, title, "enabled", user.enabled);
+    read_flag(table, title, "read_only", user.read_only);
+    if (const auto commands = string(table, title, "commands")) user.commands = *commands;
+    if (const auto keys = strings(table, title, "keys")) user.keys = *keys;
+    if (const auto channels = strings(table, title, "channels")) user.channels = *channels;
+    user.reads = read_policy(table, title);
+    config_.users.push_back(std::move(user));
+  }
+
+  void read_listener(const toml::table& table) {
+    const std::string id = "listener[" + std::to_string(config_.listeners.size()) + "]";
+    origins_[id] = {Source::kFile, where(table.source()), true};
+    check_keys(table, "[[listener]]", kListenerKeys);
+    ListenerConfig listener;
+    const auto address = string(table, "[[listener]]", "address");
+    if (!address) {
+      if (!table.contains("address")) {
+        problem(table.source(), "a [[listener]] has no address: add address = \"host:port\"");
+      }
+      return;
+    }
+    const std::string title = "[[listener]] " + quote(*address);
+    const Result<Address> parsed = parse_address(*address);
+    if (!parsed) {
+      problem(table.get("address")->source(), title + ": address " + parsed.error());
+      return;
+    }
+    listener.address = *parsed;
+    listener.reads = read_policy(table, title);
+    config_.listeners.push_back(std::move(listener));
+  }
+
+  void read_zone(const toml::table& table) {
+    const std::string id = "zone[" + std::to_string(config_.zones.size()) + "]";
+    origins_[id] = {Source::kFile, where(table.source()), true};
+    check_keys(table, "[[zone]]", kZoneKeys);
+    ZoneConfig zone;
+    if (const auto name = string(table, "[[zone]]", "name")) zone.name = *name;
+    const std::string title = "[[zone]] " + quote(zone.name);
+    if (const auto servers = strings(table, title, "servers")) zone.servers = *servers;
+    config_.zones.push_back(std::move(zone));
+  }
+
+  ReadPolicy read_policy(const toml::table& table, std::string_view title) {
+    ReadPolicy policy;
+    if (const auto word = string(table, title, "read_from")) {
+      const auto names = read_from_names();
+      const auto found = std::find(names.begin(), names.end(), *word);
+      if (found == names.end()) {
+        problem(table.get("read_from")->source(), std::string(title) + ": read_from must be " +
+                                                      join(names, " or ") + ", not " +
+                                                      quote(*word));
       } else {
-        wrong_kind(*admin, title, "admin", "true or false, without quotes");
+        policy.read_from = static_cast<ReadFrom>(found - names.begin());
       }
     }
-    config_.users.push_back(std::move(user));
+    if (const auto text = string(table, title, "replica_max_lag")) {
+      // The rule of proxy.replica_max_lag.
+      Config scratch;
+      const Option& option = *find_option("proxy.replica_max_lag");
+      if (const auto error = set_option(scratch, option, *text)) {
+        problem(table.get("replica_max_lag")->source(),
+                std::string(title) + ": " + error->message.substr(option.section().size() + 1));
+      } else {
+        policy.replica_max_lag = scratch.proxy.replica_max_lag;
+      }
+    }
+    return policy;
+  }
+
+  void read_flag(const toml::table& table, std::string_view title, std::string_view key,
+                 bool& value) {
+    const toml::node* node = table.get(key);
+    if (node == nullptr) return;
+    if (const auto* flag = node->as_boolean()) {
+      value = flag->get();
+    } else {
+      wrong_kind(*node, title, key, "true or false, without quotes");
+    }
+  }
+
+  // Nothing if the key is absent or, after saying so, no list of strings.
+  std::optional<std::vector<std::string>> strings(const toml::table& table, std::string_view title,
+                                                  std::string_view key) {
+    const toml::node* node = table.get(key);
+    if (node == nullptr) return std::nullopt;
+    const toml::array* array = node->as_array();
+    std::vector<std::string> texts;
+    bool is_right = array != nullptr;
+    if (is_right) {
+      for (const toml::node& element : *array) {
+        const auto* text = element.as_string();
+        is_right = is_right && text != nullptr;
+        if (is_right) texts.push_back(text->get());
+      }
+    }
+    if (is_right) return texts;
+    wrong_kind(*node, title, key, "a list of strings in quotes, such as [\"a\", \"b\"]");
+    return std::nullopt;
+  }
+
+  // As read_password(), but the password may also be one of several, and only hashes are kept.
+  void read_passwords(const toml::table& table, std::string_view title, const std::string& id,
+                      std::vector<std::string>& hashes) {
+    std::string single;
+    read_password(table, title, id, single);
+    if (!single.empty()) hashes.push_back(hash_password(single));
+    Origin& origin = origins_[id + ".password"];
+    const auto texts = strings(table, title, "passwords");
+    const auto files = strings(table, title, "password_files");
+    if (texts.has_value() != table.contains("passwords") ||
+        files.has_value() != table.contains("password_files")) {
+      origin.valid = false;
+      return;
+    }
+    int ways = 0;
+    for (const std::string_view key :
+         {"password", "password_file", "passwords", "password_files"}) {
+      ways += table.contains(key) ? 1 : 0;
+    }
+    const bool has_list = texts || files;
+    if (ways > 1 && has_list) {
+      problem(table.source(), std::string(title) +
+                                  ": give one of password, password_file, passwords and "
+                                  "password_files");
+      origin.valid = false;
+      return;
+    }
+    for (const std::string& text : texts.value_or(std::vector<std::string>())) {
+      if (text.empty()) {
+        problem(table.get("passwords")->source(), std::string(title) + ": a password is empty");
+        origin.valid = false;
+      } else {
+        hashes.push_back(hash_password(text));
+      }
+    }
+    for (const std::string& file : files.value_or(std::vector<std::string>())) {
+      const Result<std::string> secret = read_secret_file(file);
+      if (secret) {
+        hashes.push_back(hash_password(*secret));
+      } else {
+        problem(table.get("password_files")->source(),
+                std::string(title) + ": password_files " + secret.error());
+        origin.valid = false;
+      }
+    }
   }
 
   void read_group(const toml::table& table) {

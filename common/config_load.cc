@@ -124,6 +124,14 @@ LoadResult load(const std::optional<std::string_view>& text, const ConfigSources
   return result;
 }
 
+// How listeners' clients read may change, but not where they connect.
+bool listeners_reloadable(const Config& running, const Config& loaded) {
+  return std::equal(running.listeners.begin(), running.listeners.end(), loaded.listeners.begin(),
+                    loaded.listeners.end(), [](const ListenerConfig& a, const ListenerConfig& b) {
+                      return a.address == b.address;
+                    });
+}
+
 // A change of the groups can only be applied to the router that is running.
 bool groups_reloadable(const Config& running, const Config& loaded) {
   return running.proxy.router == RouterKind::kSlot && loaded.proxy.router == RouterKind::kSlot;
@@ -175,6 +183,10 @@ std::vector<Difference> differing_options(const Config& running, const Config& l
     }
   }
   if (running.users != loaded.users) differences.push_back({"user", true});
+  if (running.zones != loaded.zones) differences.push_back({"zone", true});
+  if (running.listeners != loaded.listeners) {
+    differences.push_back({"listener", listeners_reloadable(running, loaded)});
+  }
   if (running.groups != loaded.groups) {
     differences.push_back({"group", groups_reloadable(running, loaded)});
   }
@@ -188,6 +200,8 @@ Config apply_reloadable(const Config& running, const Config& loaded) {
   }
   config.auth.password_file = loaded.auth.password_file;
   config.users = loaded.users;
+  config.zones = loaded.zones;
+  if (listeners_reloadable(running, loaded)) config.listeners = loaded.listeners;
   if (groups_reloadable(running, loaded)) config.groups = loaded.groups;
   return config;
 }

@@ -53,7 +53,7 @@ std::map<std::string, std::string> process_environment();
 
 // An option in which two configurations differ.
 struct Difference {
-  std::string name;  // Of an option; or "user" or "group" for these lists as a whole.
+  std::string name;  // Of an option; or "user", "listener", "zone" or "group" for all of these.
   bool reloadable;   // Can be applied without a restart.
 };
 

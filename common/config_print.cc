@@ -9,6 +9,7 @@
 #include "common/option_table.h"
 #include "common/slot_ranges.h"
 #include "common/text.h"
+#include "common/units.h"
 #include "common/version.h"
 
 namespace pikaproxy {
@@ -48,6 +49,22 @@ void append_line(std::string& out, std::string_view key, std::string_view value,
   out += line + "\n";
 }
 
+std::string toml_list(const std::vector<std::string>& texts) {
+  std::string list;
+  for (const std::string& text : texts) list += (list.empty() ? "" : ", ") + toml_string(text);
+  return "[" + list + "]";
+}
+
+void append_policy(std::string& out, const ReadPolicy& policy) {
+  if (policy.read_from) {
+    append_line(out, "read_from",
+                toml_string(read_from_names()[static_cast<size_t>(*policy.read_from)]), "");
+  }
+  if (policy.replica_max_lag) {
+    append_line(out, "replica_max_lag", toml_string(format_duration(*policy.replica_max_lag)), "");
+  }
+}
+
 void append_users(std::string& out, const Config& config, const Origins& origins) {
   for (size_t i = 0; i < config.users.size(); ++i) {
     const UserConfig& user = config.users[i];
@@ -56,8 +73,39 @@ void append_users(std::string& out, const Config& config, const Origins& origins
     if (origins.contains(id)) out += "  # " + source_text(origins, id);
     out += "\n";
     append_line(out, "name", toml_string(user.name), "");
-    append_line(out, "password", masked(user.password), "");
+    std::vector<std::string> masks(user.passwords.size(), std::string(kMask));
+    append_line(out, "passwords", toml_list(masks), "");
     append_line(out, "admin", user.admin ? "true" : "false", "");
+    append_line(out, "enabled", user.enabled ? "true" : "false", "");
+    append_line(out, "commands", toml_string(user.commands), "");
+    append_line(out, "keys", toml_list(user.keys), "");
+    append_line(out, "channels", toml_list(user.channels), "");
+    append_line(out, "read_only", user.read_only ? "true" : "false", "");
+    append_policy(out, user.reads);
+  }
+}
+
+void append_listeners(std::string& out, const Config& config, const Origins& origins) {
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    const ListenerConfig& listener = config.listeners[i];
+    const std::string id = "listener[" + std::to_string(i) + "]";
+    out += "\n[[listener]]";
+    if (origins.contains(id)) out += "  # " + source_text(origins, id);
+    out += "\n";
+    append_line(out, "address", toml_string(listener.address.to_string()), "");
+    append_policy(out, listener.reads);
+  }
+}
+
+void append_zones(std::string& out, const Config& config, const Origins& origins) {
+  for (size_t i = 0; i < config.zones.size(); ++i) {
+    const ZoneConfig& zone = config.zones[i];
+    const std::string id = "zone[" + std::to_string(i) + "]";
+    out += "\n[[zone]]";
+    if (origins.contains(id)) out += "  # " + source_text(origins, id);
+    out += "\n";
+    append_line(out, "name", toml_string(zone.name), "");
+    append_line(out, "servers", toml_list(zone.servers), "");
   }
 }
 
@@ -71,11 +119,9 @@ void append_groups(std::string& out, const Config& config, const Origins& origin
     append_line(out, "name", toml_string(group.name), "");
     append_line(out, "server", toml_string(group.server.to_string()), "");
     if (!group.replicas.empty()) {
-      std::string list;
-      for (const Address& replica : group.replicas) {
-        list += (list.empty() ? "" : ", ") + toml_string(replica.to_string());
-      }
-      append_line(out, "replicas", "[" + list + "]", "");
+      std::vector<std::string> replicas;
+      for (const Address& replica : group.replicas) replicas.push_back(replica.to_string());
+      append_line(out, "replicas", toml_list(replicas), "");
     }
     if (!group.user.empty()) append_line(out, "user", toml_string(group.user), "");
     if (!group.password.empty()) {
@@ -181,6 +227,8 @@ std::string print_config(const LoadedConfig& loaded) {
     append_line(out, option.key(), masked(get_option(config, option)), source);
   }
   append_users(out, config, loaded.origins);
+  append_listeners(out, config, loaded.origins);
+  append_zones(out, config, loaded.origins);
   append_groups(out, config, loaded.origins);
   return out;
 }
@@ -217,7 +265,9 @@ std::string help_text() {
     out += " [" + shown_default(option) + "]" + (option.reloadable ? " *\n" : "\n");
   }
   out +=
-      "\nGroups of servers and further users are written in the file: [[group]], [[user]].\n"
+      "\nGroups of servers, users, further listeners and zones are written in the file: "
+      "[[group]],\n"
+      "[[user]], [[listener]], [[zone]].\n"
       "Exit codes: 0 done, 1 failed while running, 2 bad command line, 3 bad configuration,\n"
       "4 cannot listen on an address, 5 store unusable.\n";
   return out;

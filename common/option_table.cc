@@ -28,7 +28,8 @@ constexpr int64_t kKeepaliveMaxMs = 32'767 * kSecondMs;
 // In the order of the enums.
 constexpr std::array<std::string_view, 2> kRouterKinds = {"slot", "ketama"};
 constexpr std::array<std::string_view, 4> kLogLevels = {"debug", "info", "warn", "error"};
-constexpr std::array<std::string_view, 3> kReadFrom = {"master", "prefer_replica", "replica"};
+constexpr std::array<std::string_view, 4> kReadFrom = {"master", "prefer_replica", "replica",
+                                                       "nearest"};
 constexpr std::array<std::string_view, 2> kLogFormats = {"text", "json"};
 // Name and accessor from one spelling, so that they cannot drift apart.
 #define FIELD(path) #path, +[](Config & config) -> decltype((config.path)) { return config.path; }
@@ -75,10 +76,13 @@ constexpr Option kOptions[] = {
     {FIELD(proxy.hold_max), kSize, kReloadable,
      "Bytes of all requests that wait for a slot, per worker; beyond they get TRYAGAIN", 0, kTb},
     {FIELD(proxy.read_from), kChoice, kReloadable,
-     "Where new connections' reads go: masters, replicas if any is fresh, replicas only", 0, 0,
-     false, kReadFrom},
+     "Where new connections' reads go: masters, replicas if any is fresh (of the zone), replicas "
+     "only",
+     0, 0, false, kReadFrom},
     {FIELD(proxy.replica_max_lag), kDuration, kReloadable,
      "A replica that may be behind its master by more is not read from", 100, kHourMs},
+    {FIELD(proxy.zone), kText, kReloadable,
+     "Where this proxy is, for read_from = \"nearest\": the name of a [[zone]]"},
     {FIELD(proxy.read_own_writes), kBool, kReloadable,
      "Whether a replica is only read from if it has what the client has written"},
     {FIELD(proxy.cluster_mode), kBool, kFixed,
@@ -376,6 +380,10 @@ const Option* find_option(std::string_view name) noexcept {
     if (option.name == name) return &option;
   }
   return nullptr;
+}
+
+std::span<const std::string_view> read_from_names() noexcept {
+  return kReadFrom;
 }
 
 std::span<const std::string_view> option_names() {

@@ -70,6 +70,9 @@ const Option* find_option(std::string_view name) noexcept;
 // The names of options(), for suggestions.
 std::span<const std::string_view> option_names();
 
+// The words for ReadFrom, in its order.
+std::span<const std::string_view> read_from_names() noexcept;
+
 // The value as text, as set_option() reads it. Secrets too: the caller masks them.
 std::string get_option(const Config& config, const Option& option);
 

@@ -95,6 +95,7 @@ std::variant<std::unique_ptr<Dashboard>, Dashboard::Failure> Dashboard::start(co
   try {
     dashboard.reset(new Dashboard(std::move(*database)));
     dashboard->cluster_id_ = load_cluster_id(*dashboard->database_);
+    dashboard->acl_users_ = std::make_unique<AclUsers>(*dashboard->database_, proxy.users);
   } catch (const StoreError& error) {
     return Failure{true, error.message};
   }
@@ -153,6 +154,7 @@ std::variant<std::unique_ptr<Dashboard>, Dashboard::Failure> Dashboard::start(co
                                         proxy.inspector, *self.stats_})) {
     routes.push_back(std::move(route));
   }
+  for (ApiRoute& route : acl_user_routes(*self.acl_users_)) routes.push_back(std::move(route));
   auto api = ApiServer::start(
       config, {proxy.status, *self.database_, self.events_, self.audit_, self.settings_},
       std::move(routes));

@@ -10,7 +10,9 @@
 #include "common/proxy_control.h"
 #include "common/proxy_inspector.h"
 #include "common/proxy_status.h"
+#include "common/proxy_users.h"
 #include "common/result.h"
+#include "dashboard/acl/acl_users.h"
 #include "dashboard/api/api_server.h"
 #include "dashboard/cluster/controller.h"
 #include "dashboard/cluster/load_survey.h"
@@ -40,11 +42,12 @@ class Dashboard {
   static bool is_wanted(const Config& config);
 
   // Opens the store, pushes the table that it has to the proxy, goes on with migrations, serves the
-  // API. The process' proxy, which outlives it, has three sides.
+  // API. The process' proxy, which outlives it, has four sides.
   struct Proxy {
     ProxyControl& control;
     const ProxyStatus& status;
     ProxyInspector& inspector;
+    ProxyUsers& users;
   };
   static std::variant<std::unique_ptr<Dashboard>, Failure> start(const Config& config, Proxy proxy);
   ~Dashboard();
@@ -69,6 +72,7 @@ class Dashboard {
   EventRing events_;
   StoreAuditLog audit_;
   Settings settings_;
+  std::unique_ptr<AclUsers> acl_users_;
   std::unique_ptr<Controller> controller_;
   std::unique_ptr<Promoter> promoter_;
   ServerStatusBoard board_;

@@ -10,11 +10,11 @@
 
 #include "common/log.h"
 #include "common/resp.h"
-#include "proxy/credentials.h"
 #include "proxy/socket_options.h"
 #include "proxy/subscriptions.h"
 #include "proxy/tracking.h"
 #include "proxy/transaction.h"
+#include "proxy/users.h"
 #include "proxy/worker.h"
 #include "proxy/worker_manager.h"
 
@@ -46,8 +46,12 @@ char* allocate(size_t bytes) {
 
 }  // namespace
 
-Client::Client(Worker& worker, uint64_t id)
-    : Stream(worker.loop(), Order::kFirst), worker_(worker), id_(id), created_s_(worker.now_s()) {
+Client::Client(Worker& worker, uint64_t id, uint8_t listener)
+    : Stream(worker.loop(), Order::kFirst),
+      worker_(worker),
+      id_(id),
+      listener_(listener),
+      created_s_(worker.now_s()) {
   active_s_ = sent_s_ = created_s_;
   reset_session();
 }
@@ -67,9 +71,45 @@ void Client::reset_session() {
   if (tracking != nullptr) set_tracking(nullptr);
   end_monitor();
   session = Session{};
-  session.authenticated = session.admin = !needs_credentials(worker_.config());
-  session.read_from = worker_.config().proxy.read_from;
+  const RedisUserPtr& user = worker_.users().default_user();
+  set_user(user, user->is_open);
+  settle_reads();
   names_.reset();
+}
+
+void Client::set_user(RedisUserPtr user, bool is_authenticated) {
+  // Other settings than the user's are for connections made from then on.
+  const bool other_reads = user_ != nullptr && user_->config.reads != user->config.reads;
+  user_ = std::move(user);
+  session.authenticated = is_authenticated;
+  session.admin = is_authenticated && user_->config.admin;
+  session.rights = user_->rights ? &*user_->rights : nullptr;
+  if (other_reads) settle_reads();
+}
+
+void Client::follow_users() {
+  RedisUserPtr now = worker_.users().find(user_->name());
+  if (now == nullptr) {
+    log_info("client closed: its user was removed", "id", id_, "user", user_->name());
+    shut(Disconnect::kKilled);
+    return;
+  }
+  const RedisUserPtr before = user_;
+  // As in Redis: who has logged in stays so, whatever becomes of the password.
+  set_user(now, session.authenticated || now->is_open);
+  if (now->is_same(*before)) return;
+  // What was queued may not be allowed any more.
+  if (transaction != nullptr) transaction->fail();
+  if (subscriptions == nullptr || session.rights == nullptr) return;
+  for (size_t kind = 0; kind < kChannelKinds; ++kind) {
+    for (const Topic* topic : subscriptions->topics[kind]) {
+      if (session.rights->may_use_channel(topic->kind, topic->name)) continue;
+      log_info("client closed: its user may not subscribe to that any more", "id", id_, "user",
+               now->name());
+      shut(Disconnect::kKilled);
+      return;
+    }
+  }
 }
 
 void Client::set_version(RespVersion version) noexcept {
@@ -253,6 +293,37 @@ size_t Client::window() const noexcept {
 void Client::release() {
   held_ = false;
   settle();
+}
+
+ReadPolicy Client::configured_reads() const noexcept {
+  const Config& config = worker_.config();
+  ReadPolicy policy = user_->config.reads;
+  const auto fill = [&policy](const ReadPolicy& next) {
+    if (!policy.read_from) policy.read_from = next.read_from;
+    if (!policy.replica_max_lag) policy.replica_max_lag = next.replica_max_lag;
+  };
+  if (listener_ > 0 && listener_ <= config.listeners.size()) {
+    fill(config.listeners[listener_ - 1].reads);
+  }
+  fill({config.proxy.read_from, Milliseconds(0)});
+  return policy;
+}
+
+void Client::settle_reads() noexcept {
+  const ReadPolicy policy = configured_reads();
+  session.replica_max_lag = policy.replica_max_lag->count() * 1000;
+  if (!session.chose_reads && session.read_from != *policy.read_from) read_from(*policy.read_from);
+}
+
+void Client::choose_reads(bool from_replicas) noexcept {
+  session.chose_reads = true;
+  if (!from_replicas) {
+    read_from(ReadFrom::kMaster);
+  } else {
+    // Who is to read nearby is not sent away by a library that says READONLY of its own accord.
+    const bool is_nearest = *configured_reads().read_from == ReadFrom::kNearest;
+    read_from(is_nearest ? ReadFrom::kNearest : ReadFrom::kPreferReplica);
+  }
 }
 
 void Client::read_from(ReadFrom where) noexcept {
@@ -573,7 +644,7 @@ ProxyClient Client::inspect() const {
   client.id = id_;
   client.addr = peer_name(fd());
   client.name = names.name;
-  client.user = names.user.empty() ? "default" : names.user;
+  client.user = user_->name();
   client.library = names.lib_name;
   if (!names.lib_version.empty()) client.library += " " + names.lib_version;
   if (last_command_ != nullptr) client.last_command = last_command_->name;
@@ -626,7 +697,7 @@ std::string Client::describe() const {
                                        (input_ != nullptr ? input_->capacity : 0));
   line += " events=r cmd=";
   line += last_command_ != nullptr ? last_command_->name : "NULL";
-  line += " user=" + (names.user.empty() ? "default" : names.user);
+  line += " user=" + user_->name();
   line += " redir=";
   line += tracking != nullptr ? std::to_string(tracking->redirect) : "-1";
   line += " resp=" + std::to_string(session.protocol) + " lib-name=" + names.lib_name +

@@ -17,7 +17,9 @@
 namespace pikaproxy {
 
 class Backend;
+class Rights;
 class Transaction;
+struct RedisUser;
 struct ClientSubscriptions;
 struct ClientTracking;
 class Worker;
@@ -34,7 +36,8 @@ class Worker;
 class Client : public Stream {
  public:
   // `worker` outlives the client.
-  Client(Worker& worker, uint64_t id);
+  // `listener`: the number of the [[listener]] it came by, counted from 1; 0 = proxy.listen.
+  Client(Worker& worker, uint64_t id, uint8_t listener);
   ~Client() override;
 
   // Takes over the accepted socket; false (errno set) if that is not possible.
@@ -78,7 +81,10 @@ class Client : public Stream {
   bool may_be_writing() const noexcept {
     return !queue_.empty() && queue_.front()->started <= wrote_at_;
   }
-  void read_from(ReadFrom where) noexcept;
+  // READONLY and READWRITE.
+  void choose_reads(bool from_replicas) noexcept;
+  // What applies to a client that has said neither: the user's, the listener's, [proxy]'s.
+  void settle_reads() noexcept;
 
   // Hands over the memory of the request being handled, if it has memory of its own: the request's
   // bytes start at its beginning. Null if not; then the bytes must be copied.
@@ -142,10 +148,14 @@ class Client : public Stream {
     bool is_plain = true;  // Lane::kResp2, and no tracking.
     bool authenticated = false;
     bool admin = false;
+    // What the user is allowed; null: everything but administration.
+    const Rights* rights = nullptr;
     bool no_evict = false;
     bool no_touch = false;
     bool monitor = false;
     ReadFrom read_from = ReadFrom::kMaster;
+    bool chose_reads = false;   // By READONLY or READWRITE.
+    Ticks replica_max_lag = 0;  // 0 = proxy.replica_max_lag.
     enum class Replies : uint8_t { kOn, kOff, kSkipNext, kSkipThis } replies = Replies::kOn;
   };
   Session session;
@@ -158,13 +168,19 @@ class Client : public Stream {
   bool has_sent_requests() const noexcept { return answered_ > 0; }
   // Rarely set, hence apart.
   struct Names {
-    std::string name, lib_name, lib_version, user;
+    std::string name, lib_name, lib_version;
     std::string peer;  // Once somebody asked.
   };
   const Names& names() const noexcept;
   Names& edit_names();
   // "127.0.0.1:50123"
   const std::string& peer();
+  // Who the client is; before AUTH, the default user.
+  const RedisUser& user() const noexcept { return *user_; }
+  void set_user(std::shared_ptr<const RedisUser> user, bool is_authenticated);
+  // The worker has other users now. Closes the connection if its own is not among them, or if it
+  // subscribes to what that one may not any more.
+  void follow_users();
   // Back to what a new connection has.
   void reset_session();
 
@@ -238,17 +254,21 @@ class Client : public Stream {
   void settle();
   void finish_closing();
   void choose_lane() noexcept;
+  ReadPolicy configured_reads() const noexcept;
+  void read_from(ReadFrom where) noexcept;
   void end_monitor();
 
   // Constant after construction.
   Worker& worker_;
   const uint64_t id_;
+  const uint8_t listener_;
 
   Client* previous_ = nullptr;  // Of the worker's list.
   Client* next_ = nullptr;
   ClientTaskQueue queue_;
   std::unique_ptr<Input> input_;
   std::unique_ptr<Names> names_;
+  std::shared_ptr<const RedisUser> user_;
   uint64_t kept_bytes_ = 0;   // Replies that are done but have to wait.
   uint32_t reply_bytes_ = 0;  // Of a usual reply: a moving average.
   uint32_t answered_ = 0;     // Tasks completed, up to a bound.

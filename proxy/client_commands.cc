@@ -8,7 +8,6 @@
 #include "common/resp3.h"
 #include "proxy/client.h"
 #include "proxy/client_name.h"
-#include "proxy/credentials.h"
 #include "proxy/local_commands.h"
 #include "proxy/socket_options.h"
 #include "proxy/worker.h"
@@ -71,8 +70,7 @@ struct Filter {
     if (address && *address != peer_name(client.fd())) return false;
     if (local_address && *local_address != local_name(client.fd())) return false;
     if (age_min_s && client.age_s() < *age_min_s) return false;
-    const std::string& name = client.names().user;
-    return !user || *user == (name.empty() ? "default" : name);
+    return !user || *user == client.user().name();
   }
 };
 
@@ -184,7 +182,9 @@ void kill(Client& client, const Command& command, Arguments args) {
   }
   const uint64_t self = client.id();
   std::optional<std::string> unknown_user;
-  if (filter.user && !is_user(client.worker().config(), *filter.user)) unknown_user = filter.user;
+  if (filter.user && client.worker().users().find(*filter.user) == nullptr) {
+    unknown_user = filter.user;
+  }
   client.worker().manager().ask_workers(
       client, command,
       [filter, self](Worker& worker) {

@@ -1,5 +1,4 @@
 #include <charconv>
-#include <optional>
 
 #include "common/ascii.h"
 #include "common/config.h"
@@ -8,9 +7,9 @@
 #include "common/version.h"
 #include "proxy/client.h"
 #include "proxy/client_name.h"
-#include "proxy/credentials.h"
 #include "proxy/local_commands.h"
 #include "proxy/subscriptions.h"
+#include "proxy/users.h"
 #include "proxy/worker.h"
 
 namespace pikaproxy {
@@ -18,14 +17,12 @@ namespace {
 
 // AUTH, or the AUTH part of HELLO. The text of an error, or nothing.
 std::string_view log_in(Client& client, std::string_view user, std::string_view password) {
-  const std::optional<Identity> identity =
-      check_credentials(client.worker().config(), user, password);
-  if (!identity) return "WRONGPASS invalid username-password pair or user is disabled.";
-  client.session.authenticated = true;
-  client.session.admin = identity->admin;
-  if (!identity->name.empty() || !client.names().user.empty()) {
-    client.edit_names().user = identity->name;
+  RedisUserPtr known = client.worker().users().log_in(user, password);
+  if (known == nullptr) {
+    client.worker().stats().denied_logins.add();
+    return "WRONGPASS invalid username-password pair or user is disabled.";
   }
+  client.set_user(std::move(known), true);
   return {};
 }
 
@@ -34,13 +31,13 @@ void auth(Client& client, const Command&, Arguments args) {
     client.reply_error("ERR syntax error");
     return;
   }
-  if (args.size() == 2 && !needs_credentials(client.worker().config())) {
+  if (args.size() == 2 && client.worker().users().default_user()->is_open) {
     client.reply_error(
         "ERR AUTH <password> called without any password configured for the default user. Are you "
         "sure your configuration is correct?");
     return;
   }
-  const std::string_view user = args.size() == 3 ? args[1] : "default";
+  const std::string_view user = args.size() == 3 ? args[1] : kDefaultUser;
   const std::string_view error = log_in(client, user, args.back());
   if (error.empty()) {
     client.reply(resp::kOk);
@@ -181,12 +178,12 @@ void select(Client& client, const Command&, Arguments args) {
 }
 
 void readonly(Client& client, const Command&, Arguments) {
-  client.read_from(ReadFrom::kPreferReplica);
+  client.choose_reads(true);
   client.reply(resp::kOk);
 }
 
 void readwrite(Client& client, const Command&, Arguments) {
-  client.read_from(ReadFrom::kMaster);
+  client.choose_reads(false);
   client.reply(resp::kOk);
 }
 

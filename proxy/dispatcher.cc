@@ -123,9 +123,11 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
     return true;
   }
   if (command->proxy_admin && !client.session.admin) {
-    reject(client, not_permitted(*command, client.names().user));
+    worker_.stats().denied_commands.add();
+    reject(client, not_permitted(*command));
     return true;
   }
+  if (client.session.rights != nullptr && !is_permitted(client, *command, args)) return true;
   if (client.subscriptions != nullptr && client.only_subscribes() &&
       !is_for_subscribers(*command)) {
     reject(client, "ERR Can't execute '" + std::string(command->name) +
@@ -300,6 +302,7 @@ void Dispatcher::shrink() {
   if (scratch_.capacity() > kKeptBytes) std::string().swap(scratch_);
   if (encoded_.capacity() > kKeptBytes) std::string().swap(encoded_);
   if (positions_.capacity() > kKeptBytes) std::vector<uint32_t>().swap(positions_);
+  if (key_uses_.capacity() > kKeptBytes) std::vector<KeyUse>().swap(key_uses_);
   if (key_groups_.capacity() > kKeptBytes) std::vector<GroupIndex>().swap(key_groups_);
   if (encoded_args_.capacity() > kKeptBytes) std::vector<std::string_view>().swap(encoded_args_);
 }

@@ -34,6 +34,7 @@ struct GroupConfig;
 //   dispatcher_blocking.cc  BLPOP and the like, CLIENT UNBLOCK
 //   dispatcher_wait.cc      WAIT
 //   dispatcher_replicas.cc  reads that go to replicas
+//   dispatcher_rights.cc    what users are not allowed
 //   dispatcher_pubsub.cc    SUBSCRIBE, PUBLISH and the like
 class Dispatcher : private SlotGate::Host {
  public:
@@ -94,6 +95,8 @@ class Dispatcher : private SlotGate::Host {
   bool check_and_run(Client& client, RequestParser& parser, std::string_view raw);
   // A request that never gets as far as being run. command: null if there is no such one.
   void reject(Client& client, std::string_view error, const Command* command = nullptr);
+  // Whether the client's user is allowed that; rejected otherwise. For those with rights.
+  bool is_permitted(Client& client, const Command& command, Arguments args);
   // Whether the client's later requests take other connections than the earlier ones (HELLO).
   static bool changes_lane(const Client& client, const Command& command, Arguments args);
   // Whether it may only be sent when nothing else of the client is in flight.
@@ -257,6 +260,7 @@ class Dispatcher : private SlotGate::Host {
   std::string scratch_;                         // Merged replies, rewritten requests.
   std::vector<uint32_t> positions_;             // Of a request's keys.
   std::vector<GroupIndex> key_groups_;          // Their groups.
+  std::vector<KeyUse> key_uses_;                // Of a request that may not be permitted.
   std::vector<uint16_t> share_of_group_;
   std::vector<Share> shares_;
   std::minstd_rand random_{std::random_device{}()};

@@ -49,7 +49,9 @@ bool Dispatcher::find_replica(const Request& request, GroupIndex group, Ticks no
   ReplicaReads& reads = worker_.replica_reads();
   // What is still on its way to the master, no replica can be known to have.
   if (worker_.config().proxy.read_own_writes && client.may_be_writing()) not_before = INT64_MAX;
-  const std::optional<size_t> replica = reads.choose(group, not_before, client.id());
+  const ReplicaReads::Wish wish{not_before, client.session.replica_max_lag,
+                                client.session.read_from == ReadFrom::kNearest};
+  const std::optional<size_t> replica = reads.choose(group, wish, client.id());
   // Whether the replica is one that must not be sent such a thing is known of masters only.
   const bool is_fit = is_careful(request);
   if (replica && is_fit) {
@@ -57,7 +59,7 @@ bool Dispatcher::find_replica(const Request& request, GroupIndex group, Ticks no
     return true;
   }
   if (only_replicas) {
-    error_ = is_fit ? "ERR " + reads.why_none(group, not_before)
+    error_ = is_fit ? "ERR " + reads.why_none(group, wish)
                     : "ERR keys with line ends, and several streams, are not read from replicas";
   }
   return !only_replicas;

@@ -7,6 +7,7 @@
 #include "proxy/gathering.h"
 #include "proxy/placement.h"
 #include "proxy/request_texts.h"
+#include "proxy/rights.h"
 #include "proxy/slot_gate.h"
 
 namespace pikaproxy {
@@ -184,8 +185,14 @@ Explanation explain(const ExplainContext& context, Arguments args) {
     return explanation;
   }
   if (command->proxy_admin && !context.is_admin) {
-    explanation.error = not_permitted(*command, context.user);
+    explanation.error = not_permitted(*command);
     return explanation;
+  }
+  if (context.rights != nullptr) {
+    std::vector<KeyUse> keys;
+    const Rights::Verdict verdict = context.rights->check(*command, args, keys);
+    explanation.error = denial(verdict, *command);
+    if (!explanation.error.empty()) return explanation;
   }
   explanation.kind = kind_of(*command, args);
   const Topology& topology = context.topology;

@@ -10,6 +10,7 @@
 
 namespace pikaproxy {
 
+class Rights;
 class SlotGate;
 
 // What the proxy would do with a request, were it sent now and outside of MULTI: for PROXY EXPLAIN.
@@ -34,7 +35,7 @@ struct ExplainContext {
   bool has_slots;  // The router is the one of 1024 slots.
   uint32_t db;
   bool is_admin;
-  std::string_view user;
+  const Rights* rights = nullptr;  // Null: nothing is kept from the user.
 };
 
 // `args`: the request, at least its name; any words whatever.

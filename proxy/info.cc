@@ -198,6 +198,10 @@ std::string info_text(WorkerManager& manager, const std::set<std::string>& secti
     out.line("unknown_commands", sum(manager, &WorkerStats::unknown_commands));
     out.line("protocol_errors", sum(manager, &WorkerStats::protocol_errors));
     out.line("crossslot_errors", sum(manager, &WorkerStats::crossslot));
+    out.line("acl_access_denied_auth", sum(manager, &WorkerStats::denied_logins));
+    out.line("acl_access_denied_cmd", sum(manager, &WorkerStats::denied_commands));
+    out.line("acl_access_denied_key", sum(manager, &WorkerStats::denied_keys));
+    out.line("acl_access_denied_channel", sum(manager, &WorkerStats::denied_channels));
     out.line("refused_for_memory", sum(manager, &WorkerStats::refused_memory));
     out.line("slowlog_entries_total", sum(manager, &WorkerStats::slowlog_entries));
     const SubscriptionCounts& subscribers = manager.subscribers();

@@ -56,7 +56,8 @@ Result<int> listen_on(const SocketAddress& target, const std::string& name, int 
 Result<std::vector<std::unique_ptr<Listener>>> Listener::listen(asio::io_context& context,
                                                                 WorkerManager& manager,
                                                                 const ProxyConfig& config,
-                                                                const Address& address) {
+                                                                const Address& address,
+                                                                uint8_t number) {
   std::vector<std::unique_ptr<Listener>> listeners;
   const auto backlog = static_cast<int>(config.tcp_backlog);
   const std::string name = address.to_string();
@@ -69,7 +70,7 @@ Result<std::vector<std::unique_ptr<Listener>>> Listener::listen(asio::io_context
     const Result<int> fd = listen_on(target, name, backlog);
     ::umask(old_mask);
     if (!fd) return Error{fd.error()};
-    listeners.emplace_back(new Listener(context, manager, *fd, address.path));
+    listeners.emplace_back(new Listener(context, manager, *fd, number, address.path));
     return listeners;
   }
   addrinfo hints{};
@@ -90,14 +91,19 @@ Result<std::vector<std::unique_ptr<Listener>>> Listener::listen(asio::io_context
     if (!target.set(Address{host, address.port, ""})) continue;
     const Result<int> fd = listen_on(target, name, backlog);
     if (!fd) return Error{fd.error()};
-    listeners.emplace_back(new Listener(context, manager, *fd, ""));
+    listeners.emplace_back(new Listener(context, manager, *fd, number, ""));
   }
   if (listeners.empty()) return cannot_listen(name, "the host has no usable address");
   return listeners;
 }
 
-Listener::Listener(asio::io_context& context, WorkerManager& manager, int fd, std::string unix_path)
-    : manager_(manager), socket_(context, fd), pause_(context), unix_path_(std::move(unix_path)) {}
+Listener::Listener(asio::io_context& context, WorkerManager& manager, int fd, uint8_t number,
+                   std::string unix_path)
+    : manager_(manager),
+      socket_(context, fd),
+      number_(number),
+      pause_(context),
+      unix_path_(std::move(unix_path)) {}
 
 Listener::~Listener() {
   stop();
@@ -137,7 +143,7 @@ void Listener::accept_all() {
       });
       return;
     }
-    if (!manager_.add_client(fd)) refuse(fd);
+    if (!manager_.add_client(fd, number_)) refuse(fd);
   }
   wait();
 }

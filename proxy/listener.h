@@ -18,12 +18,14 @@ class WorkerManager;
 // Accepts clients on one address and hands them to the workers. Runs on the thread of `context`.
 class Listener {
  public:
-  // Listens at once. A host name may stand for several addresses: all of them are listened on.
-  // Errors: the address is taken or not ours, as a sentence.
+  // Listens at once. `number`: see Client, which gets it. A host name may stand for several
+  // addresses: all of them are listened on. Errors: the address is taken or not ours, as a
+  // sentence.
   static Result<std::vector<std::unique_ptr<Listener>>> listen(asio::io_context& context,
                                                                WorkerManager& manager,
                                                                const ProxyConfig& config,
-                                                               const Address& address);
+                                                               const Address& address,
+                                                               uint8_t number);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -33,7 +35,8 @@ class Listener {
   void stop();
 
  private:
-  Listener(asio::io_context& context, WorkerManager& manager, int fd, std::string unix_path);
+  Listener(asio::io_context& context, WorkerManager& manager, int fd, uint8_t number,
+           std::string unix_path);
 
   void wait();
   void accept_all();
@@ -41,6 +44,7 @@ class Listener {
 
   WorkerManager& manager_;
   asio::posix::stream_descriptor socket_;
+  const uint8_t number_;
   asio::steady_timer pause_;
   const std::string unix_path_;
 };

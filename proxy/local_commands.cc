@@ -30,9 +30,9 @@ const std::vector<LocalHandler>& handlers() {
 
 std::span<const std::span<const LocalEntry>> local_entries() {
   static const std::span<const LocalEntry> kAll[] = {
-      connection_commands(), client_commands(),   cluster_commands(), codis_commands(),
-      latency_commands(),    memory_commands(),   monitor_commands(), proxy_commands(),
-      pubsub_commands(),     tracking_commands(), server_commands()};
+      acl_commands(),   connection_commands(), client_commands(),   cluster_commands(),
+      codis_commands(), latency_commands(),    memory_commands(),   monitor_commands(),
+      proxy_commands(), pubsub_commands(),     tracking_commands(), server_commands()};
   return kAll;
 }
 

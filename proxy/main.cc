@@ -68,13 +68,18 @@ class Process {
   }
 
   int run() {
-    for (const Address& address : config_.proxy.listen) {
-      auto listeners = Listener::listen(context_, manager_, config_.proxy, address);
+    std::vector<std::pair<Address, uint8_t>> addresses;
+    for (const Address& address : config_.proxy.listen) addresses.emplace_back(address, 0);
+    for (const ListenerConfig& listener : config_.listeners) {
+      addresses.emplace_back(listener.address, &listener - config_.listeners.data() + 1);
+    }
+    for (const auto& [address, number] : addresses) {
+      auto listeners = Listener::listen(context_, manager_, config_.proxy, address, number);
       if (!listeners) return fail(kExitCannotBind, listeners.error());
       for (auto& listener : *listeners) listeners_.push_back(std::move(listener));
     }
     if (Dashboard::is_wanted(config_)) {
-      auto started = Dashboard::start(config_, {manager_, manager_, manager_});
+      auto started = Dashboard::start(config_, {manager_, manager_, manager_, manager_});
       if (const auto* failure = std::get_if<Dashboard::Failure>(&started)) {
         return fail(failure->of_store ? kExitStoreError : kExitCannotBind, failure->message);
       }

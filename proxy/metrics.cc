@@ -107,6 +107,10 @@ void write_clients(MetricsWriter& out, const WorkerManager& manager) {
   out.sample({{"reason", "unknown_command"}}, sum(workers, &WorkerStats::unknown_commands));
   out.sample({{"reason", "crossslot"}}, sum(workers, &WorkerStats::crossslot));
   out.sample({{"reason", "memory"}}, sum(workers, &WorkerStats::refused_memory));
+  out.sample({{"reason", "denied_command"}}, sum(workers, &WorkerStats::denied_commands));
+  out.sample({{"reason", "denied_key"}}, sum(workers, &WorkerStats::denied_keys));
+  out.sample({{"reason", "denied_channel"}}, sum(workers, &WorkerStats::denied_channels));
+  out.sample({{"reason", "wrong_password"}}, sum(workers, &WorkerStats::denied_logins));
   out.sample({{"reason", "protocol"}}, sum(workers, &WorkerStats::protocol_errors));
   out.sample({{"reason", "tryagain"}}, sum(workers, &WorkerStats::tryagain));
   out.family("pikaproxy_slowlog_entries_total", "counter", "Requests slow enough for SLOWLOG.");

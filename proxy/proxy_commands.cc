@@ -42,7 +42,7 @@ void proxy_explain(Client& client, const Command&, Arguments args) {
   const Arguments request = args.subspan(2);
   const ExplainContext context{
       worker.topology(), worker.gate(),        worker.config().proxy.router == RouterKind::kSlot,
-      client.session.db, client.session.admin, client.names().user};
+      client.session.db, client.session.admin, client.session.rights};
   const Explanation explanation = explain(context, request);
   // Where there is one of each, it stands in front too, so that nobody has to look into the parts.
   const Explanation::Part* only =

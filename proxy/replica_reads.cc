@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/glob.h"
 #include "common/log.h"
 #include "proxy/worker.h"
 
@@ -10,8 +11,8 @@ namespace pikaproxy {
 namespace {
 
 constexpr std::string_view kInfo = "*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n";
-// Masters and replicas are asked so many times in proxy.replica_max_lag, but not more often than
-// kEveryMin and at least every kEveryMax.
+// Masters and replicas are asked so many times in the shortest replica_max_lag, but not more often
+// than kEveryMin and at least every kEveryMax.
 constexpr int64_t kAsksPerLag = 4;
 constexpr Ticks kEveryMin = 100'000;
 constexpr Ticks kEveryMax = 1'000'000;
@@ -102,21 +103,52 @@ void ReplicaReads::install(const Topology& before, const Topology& now) {
     groups_.push_back(std::move(old[index]));
     groups_.back().outstanding = 0;
   }
+  find_near(now);
 }
 
-bool ReplicaReads::is_fresh(const Group& group, size_t replica, Ticks now) const noexcept {
-  const Ticks max_lag = worker_.config().proxy.replica_max_lag.count() * 1000;
-  return group.freshness.known_until(replica) + max_lag >= now;
+void ReplicaReads::find_near(const Topology& topology) {
+  const Config& config = worker_.config();
+  const auto zone =
+      std::find_if(config.zones.begin(), config.zones.end(),
+                   [&](const ZoneConfig& each) { return each.name == config.proxy.zone; });
+  const bool is_known = zone != config.zones.end() && !config.proxy.zone.empty();
+  for (size_t index = 0; index < groups_.size(); ++index) {
+    const std::vector<Address>& replicas = topology.groups[index].replicas;
+    for (size_t replica = 0; replica < replicas.size(); ++replica) {
+      const std::string address = replicas[replica].to_string();
+      groups_[index].near[replica] =
+          is_known &&
+          std::any_of(zone->servers.begin(), zone->servers.end(),
+                      [&](const std::string& pattern) { return glob_matches(pattern, address); });
+    }
+  }
 }
 
-std::optional<size_t> ReplicaReads::choose(GroupIndex index, Ticks not_before, uint64_t client_id) {
+void ReplicaReads::configure() {
+  const Config& config = worker_.config();
+  Milliseconds shortest = config.proxy.replica_max_lag;
+  const auto note = [&shortest](const ReadPolicy& policy) {
+    shortest = std::min(shortest, policy.replica_max_lag.value_or(shortest));
+  };
+  for (const ListenerConfig& listener : config.listeners) note(listener.reads);
+  for (const auto& [name, user] : worker_.users().all()) note(user->config.reads);
+  shortest_lag_ = shortest.count() * 1000;
+  find_near(worker_.topology());
+}
+
+Ticks ReplicaReads::max_lag(const Wish& wish) const noexcept {
+  return wish.max_lag != 0 ? wish.max_lag : worker_.config().proxy.replica_max_lag.count() * 1000;
+}
+
+std::optional<size_t> ReplicaReads::choose(GroupIndex index, const Wish& wish, uint64_t client_id) {
   Group& group = groups_[index];
   const Ticks now = worker_.loop().now();
   group.wanted = now;
   size_t fresh = 0;
   const size_t count = group.problems.size();
+  const Ticks oldest = std::max(wish.not_before, now - max_lag(wish));
   const auto is_usable = [&](size_t replica) {
-    return is_fresh(group, replica, now) && group.freshness.known_until(replica) >= not_before;
+    return group.freshness.known_until(replica) >= oldest && (!wish.near || group.near[replica]);
   };
   for (size_t replica = 0; replica < count; ++replica) fresh += is_usable(replica);
   if (fresh == 0) return std::nullopt;
@@ -126,7 +158,7 @@ std::optional<size_t> ReplicaReads::choose(GroupIndex index, Ticks not_before, u
   }
 }
 
-std::string ReplicaReads::why_none(GroupIndex index, Ticks not_before) const {
+std::string ReplicaReads::why_none(GroupIndex index, const Wish& wish) const {
   const Group& group = groups_[index];
   const GroupConfig& config = worker_.topology().groups[index];
   const std::string text = "no replica of group " + config.name + " can be read from: ";
@@ -136,11 +168,10 @@ std::string ReplicaReads::why_none(GroupIndex index, Ticks not_before) const {
       return text + config.replicas[replica].to_string() + " " + group.problems[replica];
     }
   }
-  const Ticks max_lag = worker_.config().proxy.replica_max_lag.count() * 1000;
-  const bool is_fresh = group.freshness.known_until(0) + max_lag >= worker_.loop().now();
-  return text + (is_fresh && group.freshness.known_until(0) < not_before
+  const bool is_fresh = group.freshness.known_until(0) + max_lag(wish) >= worker_.loop().now();
+  return text + (is_fresh && group.freshness.known_until(0) < wish.not_before
                      ? "none is known to have what was written last; try again"
-                     : "none is known to be fresh enough (proxy.replica_max_lag)");
+                     : "none is known to be fresh enough (replica_max_lag)");
 }
 
 void ReplicaReads::avoid(const Address& replica) {
@@ -155,8 +186,7 @@ void ReplicaReads::avoid(const Address& replica) {
 void ReplicaReads::tick() {
   const ProxyConfig& config = worker_.config().proxy;
   const Ticks now = worker_.loop().now();
-  const Ticks every =
-      std::clamp<Ticks>(config.replica_max_lag.count() * 1000 / kAsksPerLag, kEveryMin, kEveryMax);
+  const Ticks every = std::clamp<Ticks>(shortest_lag_ / kAsksPerLag, kEveryMin, kEveryMax);
   for (size_t index = 0; index < groups_.size(); ++index) {
     Group& group = groups_[index];
     const bool is_wanted = config.read_from != ReadFrom::kMaster || now - group.wanted < kWantedFor;

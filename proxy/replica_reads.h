@@ -57,7 +57,7 @@ class ReplicaFreshness {
 };
 
 // Which replica a read may go to. Asks masters and replicas for their places (INFO replication)
-// while somebody wants to read from replicas, several times in proxy.replica_max_lag. One per
+// while somebody wants to read from replicas, several times in the time that they may lag. One per
 // worker, its thread only.
 class ReplicaReads {
  public:
@@ -68,10 +68,16 @@ class ReplicaReads {
   void install(const Topology& before, const Topology& now);
   // The replica for that client, one of GroupConfig::replicas, if one is fresh enough: the same one
   // as long as the same ones are fresh, so that a client does not see time go back.
-  // `not_before`: it must have everything that was written until then.
-  std::optional<size_t> choose(GroupIndex group, Ticks not_before, uint64_t client_id);
+  struct Wish {
+    Ticks not_before;   // It must have everything that was written until then.
+    Ticks max_lag = 0;  // It may be behind by so much; 0 = proxy.replica_max_lag.
+    bool near = false;  // Only those of our own zone.
+  };
+  std::optional<size_t> choose(GroupIndex group, const Wish& wish, uint64_t client_id);
   // Why choose() found none, for an error.
-  std::string why_none(GroupIndex group, Ticks not_before) const;
+  std::string why_none(GroupIndex group, const Wish& wish) const;
+  // Follows the worker's settings and users.
+  void configure();
   // When a slot came to its group, or was last not open.
   Ticks settled(uint32_t unit) const noexcept { return settled_[unit % kSlotCount]; }
   // It could not be reached, or says that it cannot answer now.
@@ -82,22 +88,27 @@ class ReplicaReads {
 
  private:
   struct Group {
-    explicit Group(size_t replicas) : freshness(replicas), problems(replicas) {}
+    explicit Group(size_t replicas) : freshness(replicas), problems(replicas), near(replicas) {}
 
     ReplicaFreshness freshness;
     std::vector<std::string> problems;  // By replica: why nothing is read from it; empty if it is.
+    std::vector<bool> near;             // By replica: whether it is in our zone.
     Ticks wanted = ReplicaFreshness::kNever;  // The last read that wanted a replica.
     Ticks asked = ReplicaFreshness::kNever;
     size_t outstanding = 0;  // Answers of this round.
   };
 
-  bool is_fresh(const Group& group, size_t replica, Ticks now) const noexcept;
+  Ticks max_lag(const Wish& wish) const noexcept;
+  void find_near(const Topology& topology);
   void ask(GroupIndex index);
   void note_answer(GroupIndex index, size_t replica, std::string_view reply);
 
+  static constexpr Ticks kNoLag = INT64_MAX;
+
   Worker& worker_;
   std::vector<Group> groups_;
-  uint64_t generation_ = 0;  // Answers to questions of an older topology are dropped.
+  Ticks shortest_lag_ = kNoLag;  // Of all that may be wished for.
+  uint64_t generation_ = 0;      // Answers to questions of an older topology are dropped.
   // By slot: when it was last not open or came to its group.
   std::array<Ticks, kSlotCount> settled_{};
 };

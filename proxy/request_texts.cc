@@ -41,9 +41,9 @@ std::string wrong_arity(const Command& command) {
   return "ERR wrong number of arguments for '" + std::string(command.name) + "' command";
 }
 
-std::string not_permitted(const Command& command, std::string_view user) {
-  return "NOPERM User " + std::string(user) + " has no permissions to run the '" +
-         std::string(command.name) + "' command";
+std::string not_permitted(const Command& command) {
+  return "NOPERM this user has no permissions to run the '" + std::string(command.name) +
+         "' command";
 }
 
 std::string slot_not_assigned(uint32_t slot) {

@@ -15,8 +15,12 @@ inline constexpr std::string_view kNoSlotServed = "CLUSTERDOWN no slot is assign
 std::string unknown_command(Arguments args);
 std::string unknown_subcommand(const Command& container, std::string_view name);
 std::string wrong_arity(const Command& command);
-// The user may not run it. `user`: as AUTH named it.
-std::string not_permitted(const Command& command, std::string_view user);
+// The user may not run it.
+std::string not_permitted(const Command& command);
+inline constexpr std::string_view kKeyNotPermitted =
+    "NOPERM this user has no permissions to access one of the keys used as arguments";
+inline constexpr std::string_view kChannelNotPermitted =
+    "NOPERM this user has no permissions to access one of the channels used as arguments";
 std::string slot_not_assigned(uint32_t slot);
 
 }  // namespace pikaproxy

@@ -5,7 +5,8 @@ namespace pikaproxy {
 void WorkerStats::reset() {
   for (Counter* counter :
        {&clients_total, &received_bytes, &sent_bytes, &unknown_commands, &refused_memory,
-        &crossslot, &protocol_errors, &slowlog_entries, &tryagain, &key_moves, &key_moves_failed,
+        &crossslot, &denied_logins, &denied_commands, &denied_keys, &denied_channels,
+        &protocol_errors, &slowlog_entries, &tryagain, &key_moves, &key_moves_failed,
         &messages_received, &messages_delivered, &links_lost}) {
     counter->set(0);
   }

@@ -58,6 +58,10 @@ struct WorkerStats {
   Counter unknown_commands;
   Counter refused_memory;  // Requests refused because proxy.memory_max was reached.
   Counter crossslot;
+  Counter denied_logins;    // AUTH with a wrong password.
+  Counter denied_commands;  // By what a user may do, like the next two.
+  Counter denied_keys;
+  Counter denied_channels;
   Counter protocol_errors;
   Counter queued_bytes;  // Blocks and buffers in use now.
   Counter slowlog_entries;

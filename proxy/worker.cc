@@ -18,7 +18,8 @@ constexpr Ticks kTickUs = 100'000;
 }  // namespace
 
 Worker::Worker(WorkerManager& manager, size_t index, Resolver& resolver,
-               std::shared_ptr<const Config> config, std::shared_ptr<const Topology> topology)
+               std::shared_ptr<const Config> config, std::shared_ptr<const RedisUsers> users,
+               std::shared_ptr<const Topology> topology)
     : manager_(manager),
       index_(index),
       dispatcher_(*this),
@@ -27,6 +28,7 @@ Worker::Worker(WorkerManager& manager, size_t index, Resolver& resolver,
       monitors_(*this),
       subscriptions_(*this, resolver),
       config_(std::move(config)),
+      users_(std::move(users)),
       topology_(std::move(topology)) {
   slowlog_.configure(config_->slowlog);
 }
@@ -41,6 +43,7 @@ void Worker::start() {
   loop_.post([this] {
     backends_.install(*topology_, {});
     replica_reads_.install(*topology_, *topology_);
+    replica_reads_.configure();
     subscriptions_.install(*topology_);
     tick();
   });
@@ -64,9 +67,9 @@ void Worker::stop() {
   thread_.join();
 }
 
-void Worker::add_client(int fd) {
-  loop_.post([this, fd] {
-    auto client = std::make_unique<Client>(*this, manager_.next_client_id());
+void Worker::add_client(int fd, uint8_t listener) {
+  loop_.post([this, fd, listener] {
+    auto client = std::make_unique<Client>(*this, manager_.next_client_id(), listener);
     if (drained_ != nullptr || !client->start(fd)) {
       if (drained_ != nullptr) ::close(fd);
       manager_.client_gone(*this);
@@ -115,13 +118,18 @@ void Worker::unpause() {
   for_each_client([](Client& client) { client.end_pause(); });
 }
 
-void Worker::install(std::shared_ptr<const Config> config, std::shared_ptr<const Topology> topology,
-                     std::function<void()> installed) {
-  loop_.post([this, config = std::move(config), topology = std::move(topology),
-              installed = std::move(installed)] {
+void Worker::install(std::shared_ptr<const Config> config, std::shared_ptr<const RedisUsers> users,
+                     std::shared_ptr<const Topology> topology, std::function<void()> installed) {
+  loop_.post([this, config = std::move(config), users = std::move(users),
+              topology = std::move(topology), installed = std::move(installed)] {
     config_ = config;
+    if (users != users_) {
+      users_ = users;
+      for_each_client([](Client& client) { client.follow_users(); });
+    }
     slowlog_.configure(config_->slowlog);
     if (topology != nullptr) use_topology(topology);
+    replica_reads_.configure();
     installed();
   });
 }

@@ -26,6 +26,7 @@
 #include "proxy/task.h"
 #include "proxy/topology.h"
 #include "proxy/tracking.h"
+#include "proxy/users.h"
 
 namespace pikaproxy {
 
@@ -39,18 +40,20 @@ class Worker {
  public:
   // `manager` and `resolver` outlive the worker. Does nothing before start().
   Worker(WorkerManager& manager, size_t index, Resolver& resolver,
-         std::shared_ptr<const Config> config, std::shared_ptr<const Topology> topology);
+         std::shared_ptr<const Config> config, std::shared_ptr<const RedisUsers> users,
+         std::shared_ptr<const Topology> topology);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   // Any thread.
   void start();
-  // Takes over an accepted, non-blocking socket.
-  void add_client(int fd);
-  // New settings, and a new topology unless that is null; then `installed` runs on this thread.
-  void install(std::shared_ptr<const Config> config, std::shared_ptr<const Topology> topology,
-               std::function<void()> installed);
+  // Takes over an accepted, non-blocking socket. `listener`: see Client.
+  void add_client(int fd, uint8_t listener);
+  // New settings and users, and a new topology unless that is null; then `installed` runs on this
+  // thread.
+  void install(std::shared_ptr<const Config> config, std::shared_ptr<const RedisUsers> users,
+               std::shared_ptr<const Topology> topology, std::function<void()> installed);
   // A topology made from a slot table. `routes` runs on this thread when requests go by it,
   // `drained` when nothing that was sent to its leaving groups before can run there any more; not
   // if another topology comes first, or the end.
@@ -75,6 +78,7 @@ class Worker {
   HotKeys& hot_keys() noexcept { return hot_keys_; }
   WorkerManager& manager() noexcept { return manager_; }
   const Config& config() const noexcept { return *config_; }
+  const RedisUsers& users() const noexcept { return *users_; }
   const Topology& topology() const noexcept { return *topology_; }
   BackendManager& backends() noexcept { return backends_; }
   Tracking& tracking() noexcept { return tracking_; }
@@ -164,6 +168,7 @@ class Worker {
   Monitors monitors_;
   Subscriptions subscriptions_;
   std::shared_ptr<const Config> config_;
+  std::shared_ptr<const RedisUsers> users_;
   std::shared_ptr<const Topology> topology_;
   // By slot: the id of the group that is drained of it, since the slot is locked or migrating; 0 =
   // none. A server that hangs later keeps no other slot's table from being installed.

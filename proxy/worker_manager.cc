@@ -41,13 +41,16 @@ int64_t unix_ms() {
 }  // namespace
 
 WorkerManager::WorkerManager(const Config& config, std::shared_ptr<const Topology> topology)
-    : started_unix_ms_(unix_ms()), max_clients_(config.proxy.max_clients), config_(config) {
+    : started_unix_ms_(unix_ms()),
+      max_clients_(config.proxy.max_clients),
+      config_(config),
+      users_(std::make_shared<const RedisUsers>(config, stored_users_)) {
   set_cluster("");
   const size_t count = worker_count(config);
   clients_of_ = std::make_unique<std::atomic<uint32_t>[]>(count);
   const auto shared = std::make_shared<const Config>(config);
   for (size_t i = 0; i < count; ++i) {
-    workers_.push_back(std::make_unique<Worker>(*this, i, resolver_, shared, topology));
+    workers_.push_back(std::make_unique<Worker>(*this, i, resolver_, shared, users_, topology));
   }
 }
 
@@ -79,7 +82,7 @@ void WorkerManager::stop() {
   for (const Installed& done : waiting) done(Error{std::string(kEnding)});
 }
 
-bool WorkerManager::add_client(int fd) {
+bool WorkerManager::add_client(int fd, uint8_t listener) {
   if (clients_.load(std::memory_order_relaxed) >= max_clients_.load(std::memory_order_relaxed)) {
     return false;
   }
@@ -92,7 +95,7 @@ bool WorkerManager::add_client(int fd) {
   }
   clients_.fetch_add(1, std::memory_order_relaxed);
   clients_of_[fewest].fetch_add(1, std::memory_order_relaxed);
-  workers_[fewest]->add_client(fd);
+  workers_[fewest]->add_client(fd, listener);
   return true;
 }
 
@@ -114,10 +117,12 @@ void WorkerManager::change_config(const std::function<bool(Config&)>& edit,
   const bool is_changed = edit(changed) && changed != config_;
   const auto barrier = std::make_shared<Barrier>(std::move(installed));
   if (!is_changed) return;
+  const bool new_users = changed.users != config_.users || changed.auth != config_.auth;
   const bool new_groups = changed.groups != config_.groups && installation_ == nullptr;
   config_ = changed;
   max_clients_.store(changed.proxy.max_clients, std::memory_order_relaxed);
   log_set_level(changed.log.level);
+  if (new_users) users_ = std::make_shared<const RedisUsers>(config_, stored_users_);
   const auto shared = std::make_shared<const Config>(std::move(changed));
   std::shared_ptr<const Topology> topology;
   if (new_groups) {
@@ -126,8 +131,23 @@ void WorkerManager::change_config(const std::function<bool(Config&)>& edit,
     log_info("topology changed", "epoch", topology_epoch(), "groups", shared->groups.size());
   }
   for (auto& worker : workers_) {
-    worker->install(shared, topology, [barrier] {});
+    worker->install(shared, users_, topology, [barrier] {});
   }
+}
+
+std::vector<UserConfig> WorkerManager::configured_users() const {
+  const std::lock_guard lock(config_mutex_);
+  return pikaproxy::configured_users(config_);
+}
+
+void WorkerManager::set_stored_users(std::vector<UserConfig> users,
+                                     std::function<void()> installed) {
+  const std::lock_guard lock(config_mutex_);
+  stored_users_ = std::move(users);
+  users_ = std::make_shared<const RedisUsers>(config_, stored_users_);
+  const auto shared = std::make_shared<const Config>(config_);
+  const auto barrier = std::make_shared<Barrier>(std::move(installed));
+  for (auto& worker : workers_) worker->install(shared, users_, nullptr, [barrier] {});
 }
 
 std::shared_ptr<SubscriptionCounts> WorkerManager::subscriptions_at(const Address& server) {

@@ -14,17 +14,22 @@
 #include "common/proxy_control.h"
 #include "common/proxy_inspector.h"
 #include "common/proxy_status.h"
+#include "common/proxy_users.h"
 #include "proxy/resolver.h"
 #include "proxy/script_cache.h"
 #include "proxy/subscription_counts.h"
 #include "proxy/topology.h"
+#include "proxy/users.h"
 #include "proxy/worker.h"
 
 namespace pikaproxy {
 
 // Owns the workers and what they share: the settings in force, ids of clients, known scripts.
 // Any thread unless a method says otherwise.
-class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspector {
+class WorkerManager : public ProxyStatus,
+                      public ProxyControl,
+                      public ProxyInspector,
+                      public ProxyUsers {
  public:
   // `config` has been checked; `topology` was made from it.
   WorkerManager(const Config& config, std::shared_ptr<const Topology> topology);
@@ -40,13 +45,18 @@ class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspe
   void start();
   // Hands an accepted, non-blocking socket to the worker with the fewest clients. False if
   // proxy.max_clients are connected; the socket is still the caller's then.
-  bool add_client(int fd);
+  bool add_client(int fd, uint8_t listener = 0);
   // Changes settings while running: `edit` gets a copy of those in force and returns whether it
   // changed them. `installed` runs when all workers have them, on the last one's thread; at once on
   // this one if nothing changed. A changed list of groups becomes the topology, until a table has
   // been installed.
   void change_config(const std::function<bool(Config&)>& edit, std::function<void()> installed);
   Config config() const;
+
+  // ProxyUsers
+  std::vector<UserConfig> configured_users() const override;
+  void set_stored_users(std::vector<UserConfig> users, std::function<void()> installed) override;
+
   // No new clients, the others finish what is in flight; false if that took longer than `timeout`.
   bool drain(Milliseconds timeout);
   // Ends all threads. Who still waits for a table to be installed gets an error, on this one.
@@ -151,6 +161,8 @@ class WorkerManager : public ProxyStatus, public ProxyControl, public ProxyInspe
   mutable std::mutex config_mutex_;
   // Guarded by config_mutex_, which also keeps what is posted to all workers in one order.
   Config config_;
+  std::vector<UserConfig> stored_users_;
+  std::shared_ptr<const RedisUsers> users_;     // Made of these two.
   std::shared_ptr<Installation> installation_;  // The newest; null before the first.
   bool stopped_ = false;
 

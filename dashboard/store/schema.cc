@@ -100,7 +100,17 @@ constexpr char kFirst[] = R"sql(
     created_at INTEGER NOT NULL) STRICT;
 )sql";
 
-constexpr const char* kUpgrades[] = {kFirst};
+// Version 2: users of the Redis port that were made by the API. document: rights, and passwords as
+// SHA-256.
+constexpr char kSecond[] = R"sql(
+  CREATE TABLE acl_users (
+    name TEXT PRIMARY KEY,
+    document TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL) STRICT;
+)sql";
+
+constexpr const char* kUpgrades[] = {kFirst, kSecond};
 
 }  // namespace
 

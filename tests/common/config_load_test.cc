@@ -8,6 +8,7 @@
 
 #include "common/config_check.h"
 #include "common/option_table.h"
+#include "common/user_rules.h"
 #include "tests/common/temporary_directory.h"
 
 using namespace pikaproxy;
@@ -124,7 +125,7 @@ TEST_SUITE("common/config_load") {
     CHECK(c.log.level == LogLevel::kDebug);
     CHECK_FALSE(c.admin.enabled);
     CHECK(c.auth.password == "s");
-    CHECK(c.users == std::vector<UserConfig>{{"app", "t", true}});
+    CHECK(c.users == std::vector<UserConfig>{{"app", {hash_password("t")}, true}});
     REQUIRE(c.groups.size() == 2);
     CHECK(c.groups[1].name == "g2");
     CHECK(c.groups[1].server == Address{"10.0.0.2", 9221, ""});
@@ -218,7 +219,7 @@ TEST_SUITE("common/config_load") {
   TEST_CASE("unknown sections and options are refused with a suggestion") {
     check_refused({
         {"[prxy]\n", "x.toml:1:2", "Did you mean \"proxy\"?"},
-        {"[cluster]\n", "x.toml:1:2", "There are: user, group, proxy"},
+        {"[cluster]\n", "x.toml:1:2", "There are: user, group, listener, zone, proxy"},
         {"[[groups]]\n", "x.toml:1:3", "Did you mean \"group\"?"},
         {"[proxy]\nworkrs = 1\n", "x.toml:2:1", "Did you mean \"workers\"?"},
         {"[proxy]\npassword = 'x'\n", "x.toml:2:1", "Did you mean \"auth.password\"?"},
@@ -234,7 +235,7 @@ TEST_SUITE("common/config_load") {
         {"[[group]]\nname = 'g'\nserver = 'h:1'\nslot = '1'\n", "x.toml:4:1",
          "Did you mean \"slots\"?"},
         {"[[user]]\nname = 'u'\npassword = 'p'\nrole = 'x'\n", "x.toml:4:1",
-         "There are: name, password, password_file, admin"},
+         "There are: name, password, password_file, passwords"},
     });
   }
 
@@ -378,10 +379,73 @@ slots = ["50-60", "100-200"]
         {"[[user]]\npassword = 'p'\n", "x.toml:1:1", "no name"},
         {"[[user]]\nname = 'a b'\npassword = 'p'\n", "x.toml:1:1", "without spaces"},
         {"[[user]]\nname = 'u'\n", "x.toml:1:1", "no password"},
-        {"[[user]]\nname = 'default'\npassword = 'p'\n", "x.toml:1:1", "auth.password"},
+        {"[auth]\npassword = 'p'\n[[user]]\nname = 'default'\npassword = 'p'\n", "x.toml:3:1",
+         "auth.password"},
+        {"[[user]]\nname = 'u'\npasswords = ['p', 'q', 'r']\n", "x.toml:1:1", "more than 2"},
+        {"[[user]]\nname = 'u'\npasswords = ['p', '']\n", "x.toml:3:13", "is empty"},
+        {"[[user]]\nname = 'u'\npassword = 'p'\npasswords = ['q']\n", "x.toml:1:1", "give one of"},
+        {"[[user]]\nname = 'u'\npassword_files = ['/nowhere']\n", "x.toml:3:18", "password_files"},
+        {"[[user]]\nname = 'u'\npassword = 'p'\ncommands = '+@raed'\n", "x.toml:1:1",
+         "Did you mean \"read\""},
+        {"[[user]]\nname = 'u'\npassword = 'p'\nkeys = ['']\n", "x.toml:1:1", "matches no key"},
+        {"[[user]]\nname = 'u'\npassword = 'p'\nread_from = 'x'\n", "x.toml:4:13",
+         "prefer_replica"},
+        {"[[user]]\nname = 'u'\npassword = 'p'\nreplica_max_lag = '1ms'\n", "x.toml:4:19",
+         "replica_max_lag"},
         {"[[user]]\nname = 'u'\npassword = 'p'\n[[user]]\nname = 'u'\npassword = 'q'\n",
          "x.toml:4:1", "there twice"},
     });
+  }
+
+  TEST_CASE("what a user may do is read as it is written") {
+    const UserConfig user = loaded(R"(
+      [[user]]
+      name = "u"
+      passwords = ["old", "new"]
+      enabled = false
+      commands = "+@read -keys"
+      keys = ["a*", "%R~b*"]
+      channels = []
+      read_only = true
+      read_from = "nearest"
+      replica_max_lag = "500ms"
+      )" + std::string(kTwoGroups))
+                                .config.users[0];
+    CHECK(user.passwords == std::vector<std::string>{hash_password("old"), hash_password("new")});
+    CHECK_FALSE(user.enabled);
+    CHECK(user.commands == "+@read -keys");
+    CHECK(user.keys == std::vector<std::string>{"a*", "%R~b*"});
+    CHECK(user.channels.empty());
+    CHECK(user.read_only);
+    CHECK(user.reads == ReadPolicy{ReadFrom::kNearest, 500ms});
+  }
+
+  TEST_CASE("listeners and zones that cannot work are refused") {
+    check_refused({
+        {"[[listener]]\nread_from = 'master'\n", "x.toml:1:1", "no address"},
+        {"[[listener]]\naddress = 'x'\n", "x.toml:2:11", "address"},
+        {"[proxy]\nlisten = ['h:1']\n[[listener]]\naddress = 'h:1'\n", "x.toml:3:1",
+         "listened on already"},
+        {"[[listener]]\naddress = 'h:1'\nread_from = 'x'\n", "x.toml:3:13", "prefer_replica"},
+        {"[[zone]]\nservers = ['10.1.*']\n", "x.toml:1:1", "no name"},
+        {"[[zone]]\nname = 'z'\n", "x.toml:1:1", "no servers"},
+        {"[[zone]]\nname = 'z'\nservers = ['a']\n[[zone]]\nname = 'z'\nservers = ['b']\n",
+         "x.toml:4:1", "there twice"},
+        {"[proxy]\nzone = 'z'\n", "x.toml:2:8", "no [[zone]]"},
+    });
+  }
+
+  TEST_CASE("how a listener's clients read can change while it runs, its address cannot") {
+    Config running = loaded(kTwoGroups).config;
+    running.listeners = {{Address{"h", 1, ""}, {}}};
+    Config changed = running;
+    changed.listeners[0].reads.read_from = ReadFrom::kReplica;
+    changed.zones = {{"z", {"10.*"}}};
+    CHECK(apply_reloadable(running, changed) == changed);
+    changed = running;
+    changed.listeners[0].address.port = 2;
+    CHECK(apply_reloadable(running, changed) == running);
+    CHECK_FALSE(differing_options(running, changed).front().reloadable);
   }
 
   TEST_CASE("a password is the first line of its file") {
@@ -392,7 +456,8 @@ slots = ["50-60", "100-200"]
         "'\n[[group]]\nname = 'g'\nserver = 'h:1'\nslots = '0-1023'\npassword_file = '" + file +
         "'\n");
     CHECK(config.config.auth.password == "open sesame");
-    CHECK(config.config.users[0].password == "open sesame");
+    CHECK(config.config.users[0].passwords ==
+          std::vector<std::string>{hash_password("open sesame")});
     CHECK(config.config.groups[0].password == "open sesame");
   }
 
@@ -502,7 +567,7 @@ slots = ["50-60", "100-200"]
     changed.proxy.max_clients = 1;
     changed.auth.password = "new";
     changed.auth.password_file = "/x";
-    changed.users.push_back({"u", "p", false});
+    changed.users.push_back({"u", {hash_password("p")}});
     changed.groups[0].server.port = 1;
     const auto differences = differing_options(running, changed);
     std::vector<std::pair<std::string, bool>> pairs;
@@ -522,7 +587,7 @@ slots = ["50-60", "100-200"]
     changed.proxy.workers = 3;
     changed.proxy.max_clients = 1;
     changed.auth.password = "new";
-    changed.users.push_back({"u", "p", false});
+    changed.users.push_back({"u", {hash_password("p")}});
     changed.groups.pop_back();
     const Config applied = apply_reloadable(running, changed);
     Config expected = changed;

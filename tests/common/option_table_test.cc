@@ -319,7 +319,9 @@ TEST_SUITE("common/option_table") {
     CHECK(slots.loaded->warnings.empty());
     REQUIRE(slots.loaded->config.groups.size() == 3);
     CHECK(slots.loaded->config.groups[0].password == "from a file");
-    CHECK(slots.loaded->config.users.size() == 2);
+    CHECK(slots.loaded->config.users.size() == 3);
+    CHECK(slots.loaded->config.listeners.size() == 1);
+    CHECK(slots.loaded->config.zones.size() == 1);
     const LoadResult ring =
         load_config_text("[proxy]\nrouter = \"ketama\"\n" + ring_groups, sources);
     REQUIRE_MESSAGE(ring.ok(), ring.problems_text());

@@ -7,6 +7,7 @@
 
 #include "common/config_load.h"
 #include "common/config_print.h"
+#include "common/user_rules.h"
 
 // The loader of the configuration gets any bytes as its file. Beyond not crashing, it must hold
 // that
@@ -35,7 +36,9 @@ void mask_passwords(Config& config) {
   };
   mask(config.auth.password);
   config.auth.password_file.clear();
-  for (UserConfig& user : config.users) mask(user.password);
+  for (UserConfig& user : config.users) {
+    for (std::string& hash : user.passwords) hash = hash_password("***");
+  }
   for (GroupConfig& group : config.groups) mask(group.password);
 }
 

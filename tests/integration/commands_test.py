@@ -530,7 +530,7 @@ def test_auth(t):
             for request in (["CONFIG", "SET", "maxclients", 100], ["FLUSHALL"], ["FLUSHDB"],
                             ["CLIENT", "KILL", "ID", 1], ["SCRIPT", "FLUSH"], ["FUNCTION", "FLUSH"],
                             ["SLOWLOG", "RESET"], ["CONFIG", "RESETSTAT"]):
-                t.error(client.call(*request), "NOPERM User app has no permissions to run the '",
+                t.error(client.call(*request), "NOPERM this user has no permissions to run the '",
                         "%s by a user without admin" % " ".join(map(str, request)))
             t.equal(client.call("GET", "k"), b"v", "nothing was flushed")
             t.check(b"user=app" in client.call("CLIENT", "INFO"), "CLIENT INFO has the user")
@@ -793,7 +793,7 @@ def test_refused(t):
     with ThreeGroups(t) as cluster, cluster.client() as client:
         for line in ("SYNC|PSYNC ? -1|REPLICAOF no one|SHUTDOWN NOSAVE"
                      "|DEBUG SLEEP 0|SAVE|BGSAVE|BGREWRITEAOF|LASTSAVE|SWAPDB 0 1|MIGRATE h 1 k 0 1|WAITAOF 0 0 0"
-                     "|CLUSTER INFO|CLUSTER SLOTS|ASKING|ACL WHOAMI|MODULE LIST"
+                     "|CLUSTER INFO|CLUSTER SLOTS|ASKING|ACL SETUSER x|ACL LOG|MODULE LIST"
                      "|ROLE|FAILOVER|SENTINEL MASTERS|REPLCONF x y|CONFIG REWRITE"
                      "|SCRIPT DEBUG YES|PFDEBUG x y|PFSELFTEST|RESTORE-ASKING k 0 x").split("|"):
             reply = client.call(*line.split(" "))

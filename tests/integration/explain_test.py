@@ -113,7 +113,7 @@ def test_who_may_ask(t):
         t.error(client.call("PROXY", "HELP"), "NOAUTH ", "nor is there help")
         client.call("AUTH", "joe", "j")
         t.equal(pairs(client.call("PROXY", "EXPLAIN", "FLUSHALL"))["error"],
-                b"NOPERM User joe has no permissions to run the 'flushall' command", "what this user may not do")
+                b"NOPERM this user has no permissions to run the 'flushall' command", "what this user may not do")
         client.call("AUTH", "boss", "b")
         t.equal(pairs(client.call("PROXY", "EXPLAIN", "FLUSHALL"))["error"], None, "and an administrator may")
 

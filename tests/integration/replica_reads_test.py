@@ -10,8 +10,8 @@ import time
 
 from admin_api import AdminApi
 from checks import Background, keys_of_group, run_tests, slot_of
-from resp import RespError
-from servers import PikaProxy, RedisServer, wait_until
+from resp import Resp, RespError
+from servers import PikaProxy, RedisServer, free_port, wait_until
 
 IO_TIMEOUT_S = 20
 # What is known of a replica may be old where the machine is slow: only tests of ages bound it closely.
@@ -462,7 +462,127 @@ def test_moving(t):
             server.stop()
 
 
+def logged_in(proxy, user, port=None):
+    client = Resp(proxy.host, port or proxy.port, timeout=IO_TIMEOUT_S)
+    if user is not None and client.call("AUTH", user, "p") != "OK":
+        raise RuntimeError("cannot log in as %s" % user)
+    return client
+
+
+def test_users_and_listeners(t):
+    """The connection's word counts before the user's, this before the listener's, this before [proxy]'s."""
+    users = [{"name": "default", "admin": True}, {"name": "plain", "password": "p"},
+             {"name": "near", "password": "p", "read_from": "prefer_replica"},
+             {"name": "only", "password": "p", "read_from": "replica"},
+             {"name": "far", "password": "p", "read_from": "master"}]
+    port = free_port()
+    listener = {"address": "127.0.0.1:%d" % port, "read_from": "prefer_replica"}
+    with Replicated(t, users=users, tables=[("listener", listener)]) as cluster:
+        proxy, key = cluster.proxy, cluster.keys[0][0]
+        with cluster.client() as writer:
+            writer.call("SET", key, "v")
+
+        def reads_from_replica(client):
+            before = [sum(calls(server, "get") for server in servers) for servers in (cluster.masters, cluster.replicas)]
+            for _ in range(5):
+                t.equal(client.call("GET", key), b"v", "GET")
+            after = [sum(calls(server, "get") for server in servers) for servers in (cluster.masters, cluster.replicas)]
+            got = [after[i] - before[i] for i in range(2)]
+            t.check(sorted(got) == [0, 5], "all to one kind", got)
+            return got[1] == 5
+
+        with logged_in(proxy, "near") as warm:
+            cluster.wait_for_replica(warm, key, cluster.replicas[:2])
+        for by_listener, user, expected in (
+                (False, None, False), (False, "plain", False), (False, "near", True), (False, "only", True), (False, "far", False),
+                (True, None, True), (True, "plain", True), (True, "near", True), (True, "only", True), (True, "far", False)):
+            with logged_in(proxy, user, port if by_listener else None) as client:
+                what = "%s by the %s" % (user, "listener" if by_listener else "usual port")
+                t.equal(reads_from_replica(client), expected, what)
+                client.call("READWRITE")
+                t.equal(reads_from_replica(client), False, what + ", READWRITE")
+                client.call("READONLY")
+                t.equal(reads_from_replica(client), True, what + ", READONLY")
+                # What the connection says stays when its user changes; RESET ends both.
+                client.call("AUTH", "far", "p")
+                t.equal(reads_from_replica(client), True, what + ", READONLY, then AUTH far")
+                client.call("RESET")
+                t.equal(reads_from_replica(client), by_listener, what + ", RESET")
+                client.call("AUTH", "far", "p")
+                t.equal(reads_from_replica(client), False, what + ", AUTH far")
+        # Another policy for those who are connected.
+        with logged_in(proxy, "near") as client, logged_in(proxy, None, port) as other:
+            proxy.users[2]["read_from"] = "master"
+            proxy.tables = [("listener", {**listener, "read_from": "master"})]
+            proxy.reload()
+            wait_until(lambda: not reads_from_replica(client), 20, "the user's new policy")
+            t.equal(reads_from_replica(other), True, "a listener's is for connections made from then on")
+        with logged_in(proxy, None, port) as client:
+            t.equal(reads_from_replica(client), False, "such as this")
+
+
+def test_bounds_of_users(t):
+    """Each has a bound of their own on the age of what they read."""
+    users = [{"name": "default", "admin": True}, {"name": "patient", "password": "p", "read_from": "replica", "replica_max_lag": "10m"},
+             {"name": "strict", "password": "p", "read_from": "replica", "replica_max_lag": "800ms"}]
+    with Replicated(t, {"proxy.replica_max_lag": "20s"}, users=users) as cluster:
+        key = cluster.keys[1][0]
+        replica = cluster.replicas[2]
+        with logged_in(cluster.proxy, "patient") as patient, logged_in(cluster.proxy, "strict") as strict, \
+                cluster.client() as writer:
+            writer.call("SET", key, "old")
+            for client in (patient, strict):
+                wait_until(lambda client=client: client.call("GET", key) == b"old", 20, "the replica to be read from")
+            replica.send_signal(signal.SIGSTOP)
+            cluster.masters[1].send_signal(signal.SIGSTOP)
+            # Nothing is heard of them any more.
+            replica_error = "ERR no replica of group g1 can be read from: none is known to be fresh enough"
+            wait_until(lambda: str(strict.call("GET", key)).startswith(replica_error), 20, "the strict bound to be over")
+            replica.send_signal(signal.SIGCONT)
+            t.equal(patient.call("GET", key), b"old", "who is patient reads on")
+            t.error(strict.call("GET", key), replica_error, "who is not gets an error")
+            cluster.masters[1].send_signal(signal.SIGCONT)
+
+
+def test_nearest(t):
+    """Replicas of the proxy's own zone are read from, and otherwise the master."""
+    with Replicated(t, {"proxy.read_from": "nearest", "proxy.zone": "east"}, tables=[
+            ("zone", {"name": "east", "servers": ["10.9.*"]}), ("zone", {"name": "west", "servers": ["127.*"]})]) as cluster:
+        first, second = cluster.keys[0][0], cluster.keys[1][0]
+        proxy = cluster.proxy
+
+        def served(client, key, times=10):
+            before = [calls(server, "get") for server in cluster.all_servers()]
+            for _ in range(times):
+                client.call("GET", key)
+            return [calls(server, "get") - count for server, count in zip(cluster.all_servers(), before)]
+
+        def use(zone, near):
+            proxy.options["proxy.zone"] = zone
+            proxy.tables = [("zone", {"name": "east", "servers": near}), ("zone", {"name": "west", "servers": ["127.*"]})]
+            proxy.reload()
+
+        with cluster.client() as client:
+            with cluster.client() as other:
+                other.call("READWRITE")
+                other.call("READONLY")  # Stays "nearest".
+                t.equal(served(other, first)[2:], [0, 0, 0], "READONLY leads to no other zone")
+            t.equal(served(client, first), [10, 0, 0, 0, 0], "no replica is near")
+            use("east", [cluster.replicas[1].address])
+            cluster.wait_for_replica(client, first, cluster.replicas[1:2])
+            t.equal(served(client, first), [0, 0, 0, 10, 0], "the replica that is near, and no other")
+            t.equal(served(client, second), [0, 10, 0, 0, 0], "in a group without one, the master")
+            t.equal(client.call("SET", first, "v"), "OK", "a write")
+            use("west", [cluster.replicas[1].address])
+            cluster.wait_for_replica(client, second, cluster.replicas[2:])
+            use("east", [cluster.replicas[1].address])
+            wait_until(lambda: served(client, second, 1)[4] == 0, 20, "the zone to change")
+            cluster.wait_for_replica(client, first, cluster.replicas[1:2])
+            cluster.replicas[1].stop()
+            t.equal(client.call("GET", first), b"v", "the master makes up for a replica that is near and gone")
+
+
 if __name__ == "__main__":
     sys.exit(run_tests(__doc__, [test_moving, test_resp3, test_who_reads_where, test_own_writes, test_bounded_age, test_stalled,
                                  test_what_came_with_a_slot, test_replicas_that_fail,
-                                 test_settings]))
+                                 test_settings, test_users_and_listeners, test_bounds_of_users, test_nearest]))

@@ -173,7 +173,8 @@ class PikaProxy(Process):
 
     groups: per group a server (anything with .address), an address, or a dict of the keys of [[group]];
         groups without "slots" share all slots evenly, in their order.
-    options: {"backend.request_timeout": "300ms", ...}. users: dicts of the keys of [[user]].
+    options: {"backend.request_timeout": "300ms", ...}. users: dicts of the keys of [[user]]. tables: others of that
+        kind, as ("listener", {"address": ...}).
     allowed_errors: parts of log lines of level error that this test provokes. Any other such line, a
     sanitizer's report, an exit that nobody asked for or an exit code other than 0 makes stop() raise.
     env: further environment variables.
@@ -181,11 +182,13 @@ class PikaProxy(Process):
 
     ATTEMPTS = 3  # A free port can be taken before the proxy binds it.
 
-    def __init__(self, binary, groups, options=None, users=(), allowed_errors=(), port=None, argv=(), env=None):
+    def __init__(self, binary, groups, options=None, users=(), allowed_errors=(), port=None, argv=(), env=None,
+                 tables=()):
         self.host = "127.0.0.1"
         self.allowed_errors = list(allowed_errors)
         self.groups = list(groups)
         self.users = list(users)
+        self.tables = list(tables)
         directory = tempfile.mkdtemp(prefix="pikaproxy-proxy-")
         self.config_path = os.path.join(directory, "pikaproxy.toml")
         for attempt in range(1, self.ATTEMPTS + 1):
@@ -220,9 +223,9 @@ class PikaProxy(Process):
         return Resp(self.host, self.port, **kwargs)
 
     def write_config(self):
-        """Writes what self.options, self.groups and self.users say; send SIGHUP to have it applied."""
+        """Writes what self.options, self.groups, self.users and self.tables say; send SIGHUP to have it applied."""
         with open(self.config_path, "w", encoding="utf-8") as file:
-            file.write(toml_config(self.options, self.groups, self.users))
+            file.write(toml_config(self.options, self.groups, self.users, self.tables))
 
     def start_again(self, env=None):
         """After kill(): another process with the same ports and directory."""
@@ -336,7 +339,7 @@ def toml_value(value):
     return str(value) if isinstance(value, int) else json.dumps(value)
 
 
-def toml_config(options, groups, users=()):
+def toml_config(options, groups, users=(), tables=()):
     """The text of a configuration file, see PikaProxy."""
     sections = {}
     for name, value in options.items():
@@ -349,6 +352,6 @@ def toml_config(options, groups, users=()):
         first, last = number * 1024 // len(groups), (number + 1) * 1024 // len(groups) - 1
         group = {"name": "g%d" % number, "slots": "%d-%d" % (first, last), **group}
         text += "[[group]]\n%s\n\n" % "\n".join("%s = %s" % (k, toml_value(v)) for k, v in group.items())
-    for user in users:
-        text += "[[user]]\n%s\n\n" % "\n".join("%s = %s" % (k, toml_value(v)) for k, v in user.items())
+    for kind, table in [*(("user", user) for user in users), *tables]:
+        text += "[[%s]]\n%s\n\n" % (kind, "\n".join("%s = %s" % (k, toml_value(v)) for k, v in table.items()))
     return text

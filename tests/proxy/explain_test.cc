@@ -54,7 +54,7 @@ struct Cluster {
     request_.clear();
     for (std::string word; words >> word;) request_.push_back(word);
     args_.assign(request_.begin(), request_.end());
-    return pikaproxy::explain({*topology, gate, true, 0, is_admin, "joe"}, args_);
+    return pikaproxy::explain({*topology, gate, true, 0, is_admin}, args_);
   }
 
  private:
@@ -128,7 +128,7 @@ TEST_SUITE("proxy/explain") {
     CHECK(error("EVAL x y a") == "ERR value is not an integer or out of range");
     CHECK(error("SCAN x") == "ERR invalid cursor");
     CHECK(error("FLUSHALL", false) ==
-          "NOPERM User joe has no permissions to run the 'flushall' command");
+          "NOPERM this user has no permissions to run the 'flushall' command");
     CHECK(error("SHUTDOWN").starts_with("ERR "));
     CHECK(error("SORT a BY w*").starts_with("ERR BY option of SORT denied"));
   }

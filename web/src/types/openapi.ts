@@ -47,6 +47,31 @@ export type User = {
   last_login_at: OptionalTime;
 };
 
+export type AclCommands = string;
+
+export type AclPatterns = string[];
+
+export type OptionalReadFrom = "master" | "prefer_replica" | "replica" | "nearest" | null;
+
+export type AclUser = {
+  name: string;
+  source: "api" | "file" | "built_in";
+  // false: the configuration file has another of that name.
+  in_force: boolean;
+  enabled: boolean;
+  // Administration of the proxy and of all groups.
+  admin: boolean;
+  password_count: number;
+  commands: string;
+  keys: string[];
+  channels: string[];
+  read_only: boolean;
+  read_from: OptionalReadFrom;
+  replica_max_lag_ms: number | null;
+  created_at: OptionalTime;
+  updated_at: OptionalTime;
+};
+
 export type Token = {
   id: number | null;
   name: Name;
