@@ -450,7 +450,13 @@ void CopyMover::commit(uint32_t db, const Items& items, std::vector<KeyResult>& 
         }
         break;
       case Outcome::kRefused:
-        if (item->is_written || is_unfinished) to_remove.push_back(item);
+        if (is_unfinished && attempt == RouteState::Attempt::kCommitting && item->type.empty()) {
+          // Refused before it was seen at the source (loading after a crash, say), where an earlier
+          // delete may have gone through: the target's copy may be all there is.
+          item->outcome = Outcome::kLost;
+        } else if (item->is_written || is_unfinished) {
+          to_remove.push_back(item);
+        }
         break;
       case Outcome::kLost:
       case Outcome::kNone:

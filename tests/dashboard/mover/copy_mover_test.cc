@@ -1,5 +1,9 @@
+#include "dashboard/mover/copy_mover.h"
+
 #include <doctest/doctest.h>
 
+#include "dashboard/mover/route_state.h"
+#include "dashboard/mover/stop_signal.h"
 #include "tests/dashboard/mover/move_watcher.h"
 #include "tests/dashboard/mover/redis_process.h"
 
@@ -213,6 +217,35 @@ TEST_SUITE("dashboard/mover/copy_mover") {
     REQUIRE(job.watcher.wait_clean({slot_of("s")}));
     CHECK(job.watcher.problem() == "");
     CHECK(target({"XLEN", "s"}).is_integer(1));
+  }
+
+  TEST_CASE("a copy whose original may be deleted stays while the source answers nothing of it") {
+    // A source that was killed after it deleted the key, and is loading now, refuses like this one.
+    RedisProcess source({"--rename-command", "TYPE", ""}), target;
+    target({"SET", "key", "value"});
+    StopSignal stop;
+    MoveRoute route;
+    route.source = source.access();
+    route.target = target.access();
+    route.mover = MoverKind::kCopy;
+    RouteState state(route, "test", "1", stop);
+    MoveLinks links(state);
+    CopyMover mover(links, [](const std::string&) { return true; });
+    state.set_unfinished(0, "key", RouteState::Attempt::kCommitting);
+    std::vector<KeyResult> results(1);
+    mover.move(0, {"key"}, results);
+    CHECK(results[0].state == KeyResult::State::kUnknown);
+    CHECK(results[0].reason.find("TYPE") != std::string::npos);
+    CHECK(target({"GET", "key"}).text == "value");
+    RouteState::Attempt attempt{};
+    REQUIRE(state.unfinished(0, "key", attempt));
+    CHECK(attempt == RouteState::Attempt::kCommitting);
+    // One that was still being written was never served.
+    state.set_unfinished(0, "key", RouteState::Attempt::kWriting);
+    mover.move(0, {"key"}, results);
+    CHECK(results[0].state == KeyResult::State::kStays);
+    CHECK(target.keys() == 0);
+    CHECK_FALSE(state.has_unfinished());
   }
 
   TEST_CASE("a target without memory keeps nothing of what it refused") {
