@@ -137,6 +137,9 @@ class Step:
         self.talker = talker
         self.requests = requests
 
+    def is_about_clients(self):
+        return any(request[0] == b"CLIENT" for request in self.requests)
+
     def __repr__(self):
         return "%d: %s" % (self.talker, "; ".join(" ".join(map(shown, request)) for request in self.requests))
 
@@ -201,7 +204,7 @@ class Conversation:
                 else:
                     subscribed = expected[number][2]
                     watcher.wait_for(subscribed)
-                for text, real in ids.items() if name == b"CLIENT" else ():
+                for text, real in ids.items() if step.is_about_clients() else ():
                     replies = [reply.replace(b":%s\r\n" % real, b":%s\r\n" % text) for reply in replies]
                 outcome.append((replies, messages, subscribed))
             return outcome
