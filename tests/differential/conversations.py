@@ -20,6 +20,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 RULES = read_grammar(os.path.join(HERE, "conversations.txt"))
 TIMEOUT_S = 10
 MESSAGES = (b"message", b"pmessage", b"smessage", b"invalidate")
+# The proxy may have a client forget everything, when it has to make a connection to a server anew.
+FORGET_ALL = b">2\r\n$10\r\ninvalidate\r\n_\r\n"
 NOT_CHANGED = {"subscribe", "psubscribe", "ssubscribe", "multi", "exec", "discard", "hello", "reset"}
 UNSUBSCRIBE = (b"UNSUBSCRIBE", b"PUNSUBSCRIBE", b"SUNSUBSCRIBE")
 MUTATED = 0.08
@@ -78,7 +80,8 @@ class Talker:
             frame = self._frame()
             if not is_message(frame):
                 return frame
-            self.messages.append(frame)
+            if frame != FORGET_ALL:
+                self.messages.append(frame)
 
     def flush(self, raw=b""):
         """What comes before the answer to a PING."""
