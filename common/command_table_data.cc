@@ -819,10 +819,8 @@ constexpr Row kRows[] = {
     {"unwatch", 1, kTransaction, kFlagNoscript | kFlagLoading | kFlagStale | kFlagFast | kFlagAllowBusy,
      "@fast @transaction", "2.2.0"},
     {"wait", 3, kWait, kFlagNoscript, "@slow @connection", "3.0.0", {}, kAllShardsAggMin},
-    {"waitaof", 4, kRefuse, kFlagBlocking, "@slow @blocking @connection", "7.2.0", {},
-     kAllShardsAggMin,
-     "servers tell nobody but the connection that wrote whether a write is on disk, and clients "
-     "share connections here; set appendfsync always on the servers"},
+    {"waitaof", 4, kWait, kFlagBlocking, "@slow @blocking @connection", "7.2.0", {},
+     kAllShardsAggMin},
     {"watch", -2, kTransaction, kFlagNoscript | kFlagLoading | kFlagStale | kFlagFast | kFlagAllowBusy,
      "@fast @transaction", "2.2.0", kKeys1OnRo},
     {"xack", -4, kForward, kFlagWrite | kFlagFast, "@write @stream @fast", "5.0.0", kKey1RwUpdate},

@@ -33,7 +33,7 @@ constexpr Ticks kSilenceMaxUs = 5'000'000;
 constexpr Ticks kKillAgainUs = 10'000;
 constexpr int kReadsPerLook = 256;
 constexpr Ticks kIdleMaxUs = 10'000'000;
-constexpr uint8_t kIdentifyReplies = 3;  // CLIENT SETNAME, INFO and ID.
+constexpr uint8_t kIdentifyReplies = 3;  // To identity_questions().
 
 Ticks to_ticks(Milliseconds duration) {
   return duration.count() * 1000;
@@ -269,12 +269,9 @@ void Backend::next_handshake_step() {
     // server that knows none of this says so, and that is fine.
     state_ = State::kPing;
     identified_ = 0;
-    is_careless_ = false;
+    is_careless_ = is_unidentified_ = false;
     identity_ = {"", local_name(fd())};
-    send(request({"CLIENT", "SETNAME",
-                  worker_.manager().connection_name() + std::to_string(worker_.index())}));
-    send(request({"CLIENT", "INFO"}));
-    send(request({"CLIENT", "ID"}));
+    for (const std::string& question : identity_questions()) send(question);
     send(request({"PING"}));
   }
 }
@@ -355,10 +352,12 @@ void Backend::note_identity(std::string_view reply) {
   int64_t number = 0;
   if (reply_integer(reply, number)) {
     identity_.id = std::to_string(number);
+    is_unidentified_ = false;
     return;
   }
   if (identified_ == kIdentifyReplies) {
     is_careless_ = sounds_careless(reply);
+    is_unidentified_ = reply.starts_with("-BUSY");
     return;
   }
   // CLIENT INFO (Redis 6.2): "id=7 addr=10.0.0.5:50123 laddr=...". What the server sees as our
@@ -369,6 +368,22 @@ void Backend::note_identity(std::string_view reply) {
   if (!is_text || at == std::string_view::npos) return;
   const std::string_view rest = reply.substr(at + kField.size());
   identity_.address = rest.substr(0, rest.find(' '));
+}
+
+std::array<std::string, 3> Backend::identity_questions() const {
+  return {request({"CLIENT", "SETNAME",
+                   worker_.manager().connection_name() + std::to_string(worker_.index())}),
+          request({"CLIENT", "INFO"}), request({"CLIENT", "ID"})};
+}
+
+void Backend::identify_again() {
+  identified_ = 0;
+  for (const std::string& question : identity_questions()) {
+    worker_.ask(*this, question, [this](std::string_view reply) {
+      // Not what came of a connection that is gone.
+      if (state_ == State::kReady && identified_ < kIdentifyReplies) note_identity(reply);
+    });
+  }
 }
 
 void Backend::settle() {
@@ -451,6 +466,9 @@ void Backend::check_ending() {
 }
 
 std::string Backend::lacks(Need need) const {
+  if (need == Need::kClientId && is_unidentified_) {
+    return label_ + " is busy running a script, so nothing can wait there now; try again";
+  }
   if (need == Need::kClientId) {
     return label_ + " does not know CLIENT ID, so nothing can wait there; poll instead";
   }
@@ -793,6 +811,7 @@ void Backend::check_timeouts() {
       }
       break;
     case State::kReady:
+      if (is_unidentified_ && tasks_.empty()) identify_again();
       if (!tasks_.empty()) {
         const Task* oldest = tasks_.front();
         const Ticks since =

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -150,6 +151,10 @@ class Backend : public Stream {
   void on_hello_reply(std::string_view reply);
   // The server has no client-side caching: who asked for it is told so.
   void refuse_tracking(std::string_view answer);
+  // CLIENT SETNAME, INFO and ID.
+  std::array<std::string, 3> identity_questions() const;
+  // Asks once more for what the server did not tell when the connection was made.
+  void identify_again();
   // Answers to what is sent along with PING.
   void note_identity(std::string_view reply);
   // Kills the next given-up connection, or becomes ready when none is left.
@@ -212,6 +217,8 @@ class Backend : public Stream {
   Ticks unsettled_until_ = 0;
   bool kill_by_id_ = true;  // The form that is being tried.
   uint8_t identified_ = 0;  // Answers so far to what is sent along with PING.
+  // The server was busy with a script, or is, and has not said who we are.
+  bool is_unidentified_ = false;
   bool is_careless_ = false;
   uint8_t needs_ = 0;     // Need bits of what was accepted before the connection is ready.
   StrayLine stray_line_;  // Of careless servers.

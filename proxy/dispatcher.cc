@@ -68,7 +68,8 @@ void Dispatcher::reject(Client& client, std::string_view error, const Command* c
     return;
   }
   if (client.transaction != nullptr) client.transaction->fail();
-  end_caching(client);
+  // CLIENT CACHING is for the next request that is none of CLIENT's, as in Redis.
+  if (command == nullptr || !command->name.starts_with("client")) end_caching(client);
   client.reply_error(error);
 }
 
@@ -130,9 +131,11 @@ bool Dispatcher::check_and_run(Client& client, RequestParser& parser, std::strin
   if (client.session.rights != nullptr && !is_permitted(client, *command, args)) return true;
   if (client.subscriptions != nullptr && client.only_subscribes() &&
       !is_for_subscribers(*command)) {
-    reject(client, "ERR Can't execute '" + std::string(command->name) +
-                       "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
-                       "allowed in this context");
+    reject(client,
+           "ERR Can't execute '" + std::string(command->name) +
+               "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+               "allowed in this context",
+           command);
     return true;
   }
   if (worker_.is_paused() && must_pause(client, *command)) {
@@ -288,7 +291,11 @@ void Dispatcher::act(Request& request) {
       publish(request);
       break;
     case CommandAction::kWait:
-      wait_for_replicas(request);
+      if (request.command.name == "waitaof") {
+        wait_for_disks(request);
+      } else {
+        wait_for_replicas(request);
+      }
       break;
     case CommandAction::kRefuse:
       refuse(request, "ERR " + std::string(request.command.refusal));

@@ -33,6 +33,7 @@ struct GroupConfig;
 //   dispatcher_tracking.cc  CLIENT TRACKING
 //   dispatcher_blocking.cc  BLPOP and the like, CLIENT UNBLOCK
 //   dispatcher_wait.cc      WAIT
+//   dispatcher_waitaof.cc   WAITAOF
 //   dispatcher_replicas.cc  reads that go to replicas
 //   dispatcher_rights.cc    what users are not allowed
 //   dispatcher_pubsub.cc    SUBSCRIBE, PUBLISH and the like
@@ -169,6 +170,18 @@ class Dispatcher : private SlotGate::Host {
   void master_answered(const std::shared_ptr<Client::ReplicaWait>& wait, size_t number,
                        std::string_view reply);
   void nudge(const GroupConfig& server);
+  // Those that the client's WAIT is about.
+  std::vector<GroupIndex> groups_written_by(const Client& client) const;
+  std::shared_ptr<Client::ReplicaWait> begin_replica_wait(Request& request,
+                                                          const std::vector<GroupIndex>& groups,
+                                                          int64_t timeout_ms);
+  void wait_for_disks(Request& request);
+  void ask_disk(const std::shared_ptr<Client::ReplicaWait>& wait, Backend& backend, size_t number);
+  void send_waitaof(const std::shared_ptr<Client::ReplicaWait>& wait, Backend& backend,
+                    size_t number, std::string_view timeout_ms);
+  // True: it was asked again. Otherwise its connection is not needed any more.
+  bool disk_answered(const std::shared_ptr<Client::ReplicaWait>& wait, size_t number,
+                     std::string_view reply);
   // `reply`: how many there are if empty.
   void end_replica_wait(Client::ReplicaWait& wait, std::string_view reply = {});
 

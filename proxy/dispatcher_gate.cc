@@ -55,6 +55,7 @@ void Dispatcher::hold_request(Request& request, bool whole_slot) {
   held->db = request.db;
   held->since = worker_.loop().now();
   held->whole_slot = whole_slot;
+  held->scripts = std::exchange(scripts_needed_, {});
   held->names_channel = request.command.action == CommandAction::kPublish;
   held->size = request.raw.size();
   held->data = request.client.take_request_memory(request.raw, held->capacity);

@@ -15,6 +15,7 @@
 namespace pikaproxy {
 namespace {
 
+constexpr std::string_view kNoRedirection = "ERR The client ID you want redirect to does not exist";
 constexpr std::string_view kPing = "*1\r\n$4\r\nPING\r\n";
 
 std::string overlap(std::string_view prefix, std::string_view kind, std::string_view other) {
@@ -46,7 +47,7 @@ std::string find_overlap(const ClientTracking* present, const std::vector<std::s
 
 // The options behind ON or OFF. The text of an error, or nothing.
 //   Source of the rules and texts: Redis 7.0, CLIENT TRACKING.
-std::string parse_options(Arguments args, ClientTracking& wanted) {
+std::string parse_options(Arguments args, const ClientTracking* present, ClientTracking& wanted) {
   bool opt_in = false, opt_out = false;
   for (size_t i = 3; i < args.size(); ++i) {
     const bool has_value = i + 1 < args.size();
@@ -54,6 +55,7 @@ std::string parse_options(Arguments args, ClientTracking& wanted) {
       int64_t id = 0;
       if (wanted.redirect != 0) return "ERR A client can only redirect to a single other client";
       if (!parse_integer(args[++i], id)) return "ERR value is not an integer or out of range";
+      if (id <= 0) return std::string(kNoRedirection);
       wanted.redirect = static_cast<uint64_t>(id);
     } else if (equals_ignoring_case(args[i], "BCAST")) {
       wanted.broadcast = true;
@@ -73,6 +75,10 @@ std::string parse_options(Arguments args, ClientTracking& wanted) {
   if (!wanted.broadcast && !wanted.prefixes.empty()) {
     return "ERR PREFIX option requires BCAST mode to be enabled";
   }
+  if (present != nullptr && present->broadcast != wanted.broadcast) {
+    return "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and "
+           "then re-enabling it with a different mode.";
+  }
   if (wanted.broadcast && (opt_in || opt_out)) {
     return "ERR OPTIN and OPTOUT are not compatible with BCAST";
   }
@@ -85,10 +91,6 @@ std::string parse_options(Arguments args, ClientTracking& wanted) {
 // What of the options does not fit what is on already; on success they are added to it.
 std::string add_to_present(const ClientTracking& present, ClientTracking& wanted) {
   using Choice = ClientTracking::Choice;
-  if (present.broadcast != wanted.broadcast) {
-    return "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and "
-           "then re-enabling it with a different mode.";
-  }
   if (present.choice != Choice::kAll && wanted.choice != Choice::kAll &&
       present.choice != wanted.choice) {
     return "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and "
@@ -96,13 +98,7 @@ std::string add_to_present(const ClientTracking& present, ClientTracking& wanted
   }
   std::string error = find_overlap(&present, wanted.prefixes);
   if (!error.empty()) return error;
-  // With the prefixes that there were: no prefix means every key.
-  const bool is_every_key = wanted.prefixes.empty() || present.prefixes.empty();
-  if (is_every_key) {
-    wanted.prefixes.clear();
-  } else {
-    wanted.prefixes.insert(wanted.prefixes.end(), present.prefixes.begin(), present.prefixes.end());
-  }
+  wanted.prefixes.insert(wanted.prefixes.end(), present.prefixes.begin(), present.prefixes.end());
   return {};
 }
 
@@ -151,20 +147,26 @@ void Dispatcher::end_caching(Client& client) {
 void Dispatcher::tracking(Request& request) {
   Client& client = request.client;
   auto wanted = std::make_unique<ClientTracking>();
-  std::string error = parse_options(request.args, *wanted);
+  std::string error = parse_options(request.args, client.tracking.get(), *wanted);
   const bool on = equals_ignoring_case(request.args[2], "ON");
   if (error.empty() && !on && !equals_ignoring_case(request.args[2], "OFF")) {
     error = "ERR syntax error";
   }
   if (error.empty() && on) {
+    const bool had_none = wanted->prefixes.empty();
     error = client.tracking != nullptr ? add_to_present(*client.tracking, *wanted)
                                        : find_overlap(nullptr, wanted->prefixes);
+    // In this order, and with this name for every key, CLIENT TRACKINGINFO shows them.
+    if (wanted->broadcast && had_none) wanted->prefixes.emplace_back();
+    std::sort(wanted->prefixes.begin(), wanted->prefixes.end());
+    const auto last = std::unique(wanted->prefixes.begin(), wanted->prefixes.end());
+    wanted->prefixes.erase(last, wanted->prefixes.end());
   }
   if (!error.empty()) {
     client.reply_error(error);
     return;
   }
-  if (!on) {
+  if (!on && wanted->redirect == 0) {
     if (client.tracking != nullptr) client.set_tracking(nullptr);
     client.reply(resp::kOk);
     return;
@@ -181,9 +183,15 @@ void Dispatcher::tracking(Request& request) {
   worker_.manager().find_worker(
       worker_,
       [redirect](Worker& worker) { return worker.tracking().accept_redirection(redirect); },
-      [this, task](const Worker* found) {
+      [this, task, on](const Worker* found) {
         if (found == nullptr) {
-          worker_.fail(task, "ERR The client ID you want redirect to does not exist");
+          worker_.fail(task, kNoRedirection);
+          return;
+        }
+        if (!on) {
+          task->notes->tracking.reset();
+          tracking_on(task);
+          worker_.complete(task, resp::kOk);
           return;
         }
         task->notes->tracking->redirect_worker = found->index();
@@ -225,7 +233,10 @@ void Dispatcher::gathered_tracking(Gathering& gathering) {
 void Dispatcher::tracking_on(Task* task) {
   std::unique_ptr<ClientTracking> wanted = std::move(task->notes->tracking);
   task->notes.reset();
-  if (task->client != nullptr) task->client->set_tracking(std::move(wanted));
+  if (task->client == nullptr) return;
+  if (wanted != nullptr || task->client->tracking != nullptr) {
+    task->client->set_tracking(std::move(wanted));
+  }
 }
 
 }  // namespace pikaproxy

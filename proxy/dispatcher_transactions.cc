@@ -33,6 +33,7 @@ void Dispatcher::transaction_command(Request& request) {
   const std::string_view name = request.command.name;
   if (name == "exec") {
     if (request.held != nullptr) {
+      scripts_needed_ = std::move(request.held->scripts);
       send_block(request, request.held->keys.front().name);
     } else {
       exec(request);
@@ -189,7 +190,7 @@ void Dispatcher::exec(Request& request) {
   for (size_t i = 0; i < keys.size(); ++i) positions_[i] = static_cast<uint32_t>(i);
   if (!keys.empty() && !worker_.topology().router->place(keys.front()).open &&
       !admit(whole, transaction->touches_others())) {
-    scripts_needed_.clear();  // It waits; should a server not know a script then, it says so.
+    scripts_needed_.clear();
     return;
   }
   send_block(whole, keys.empty() ? std::string_view() : keys.front());

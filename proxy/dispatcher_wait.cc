@@ -9,11 +9,13 @@
 // The client's later requests are held meanwhile, as with any command that blocks. Its connections
 // to servers are not: looking takes no longer than any INFO.
 
+#include <algorithm>
+
 #include "common/ascii.h"
 #include "common/resp.h"
 #include "proxy/dispatcher.h"
+#include "proxy/replica_wait.h"
 #include "proxy/request_texts.h"
-#include "proxy/wait_for_replicas.h"
 #include "proxy/worker.h"
 
 namespace pikaproxy {
@@ -31,25 +33,49 @@ constexpr Ticks kFirstPause = 1'000;
 constexpr Ticks kLongestPause = 50'000;
 constexpr Ticks kNudgeEvery = 200'000;
 
+// What all servers of a WAITAOF have got to.
+std::pair<int64_t, int64_t> fewest_on_disk(const Client::ReplicaWait& wait) {
+  std::pair<int64_t, int64_t> fewest{INT64_MAX, INT64_MAX};
+  for (const auto& disk : wait.disks) {
+    fewest.first = std::min(fewest.first, disk.local);
+    fewest.second = std::min(fewest.second, disk.copies);
+  }
+  return fewest;
+}
+
 }  // namespace
 
-struct Client::ReplicaWait {
-  ReplicaWait(Client& waiting, Task* asked, ReplicaCount what)
-      : client(waiting), task(asked), count(std::move(what)) {}
+std::vector<GroupIndex> Dispatcher::groups_written_by(const Client& client) const {
+  const Topology& topology = worker_.topology();
+  std::vector<GroupIndex> groups;
+  for (const GroupIndex group : topology.serving_groups) {
+    if (!client.has_written() || client.may_have_written(group, topology.epoch)) {
+      groups.push_back(group);
+    }
+  }
+  if (groups.empty()) groups = topology.serving_groups;  // Those written to serve nothing any more.
+  return groups;
+}
 
-  Client& client;
-  Task* task;
-  ReplicaCount count;
-  std::vector<GroupConfig> servers;  // Of count.groups(), when it began.
-  int64_t wanted = 0;
-  size_t outstanding = 0;  // Answers to this round.
-  std::string error;       // Of this round.
-  Ticks pause = kFirstPause;
-  Ticks nudge_at = 0;
-};
+std::shared_ptr<Client::ReplicaWait> Dispatcher::begin_replica_wait(
+    Request& request, const std::vector<GroupIndex>& groups, int64_t timeout_ms) {
+  Client& client = request.client;
+  request.holds_client = true;
+  Task* task = task_of(request);
+  const auto wait = std::make_shared<Client::ReplicaWait>(
+      client, task, ReplicaCount(groups, client.has_written()));
+  client.replica_wait = wait;
+  worker_.stats().blocked_clients.add();
+  for (const GroupIndex group : groups) wait->servers.push_back(worker_.topology().groups[group]);
+  if (timeout_ms > 0) {
+    worker_.loop().add_timer(timeout_ms * 1000, [this, weak = std::weak_ptr(wait)] {
+      if (const auto waiting = weak.lock()) end_replica_wait(*waiting);
+    });
+  }
+  return wait;
+}
 
 void Dispatcher::wait_for_replicas(Request& request) {
-  Client& client = request.client;
   int64_t wanted = 0;
   int64_t timeout_ms = 0;
   if (!parse_integer(request.args[1], wanted)) {
@@ -64,33 +90,14 @@ void Dispatcher::wait_for_replicas(Request& request) {
     refuse(request, "ERR timeout is negative");
     return;
   }
-  const Topology& topology = worker_.topology();
-  std::vector<GroupIndex> groups;
-  for (const GroupIndex group : topology.serving_groups) {
-    if (!client.has_written() || client.may_have_written(group, topology.epoch)) {
-      groups.push_back(group);
-    }
-  }
-  if (groups.empty()) groups = topology.serving_groups;  // Those written to serve nothing any more.
+  const std::vector<GroupIndex> groups = groups_written_by(request.client);
   if (groups.empty()) {
     refuse(request, kNoSlotServed);
     return;
   }
-  request.holds_client = true;
-  Task* task = task_of(request);
-  const auto wait = std::make_shared<Client::ReplicaWait>(
-      client, task, ReplicaCount(std::move(groups), client.has_written()));
-  client.replica_wait = wait;
-  worker_.stats().blocked_clients.add();
+  const auto wait = begin_replica_wait(request, groups, timeout_ms);
   wait->wanted = wanted;
-  for (const GroupIndex group : wait->count.groups()) {
-    wait->servers.push_back(topology.groups[group]);
-  }
-  if (timeout_ms > 0) {
-    worker_.loop().add_timer(timeout_ms * 1000, [this, weak = std::weak_ptr(wait)] {
-      if (const auto waiting = weak.lock()) end_replica_wait(*waiting);
-    });
-  }
+  wait->pause = kFirstPause;
   ask_masters(wait);
 }
 
@@ -160,7 +167,15 @@ void Dispatcher::end_replica_wait(Client::ReplicaWait& wait, std::string_view re
   // It may end with this.
   const std::shared_ptr<Client::ReplicaWait> last = std::move(wait.client.replica_wait);
   worker_.stats().blocked_clients.subtract();
-  const std::string count = resp::integer(static_cast<int64_t>(wait.count.acknowledged()));
+  std::string count;
+  if (wait.disks.empty()) {
+    count = resp::integer(static_cast<int64_t>(wait.count.acknowledged()));
+  } else {
+    const auto [local, copies] = fewest_on_disk(wait);
+    resp::append_array(count, 2);
+    resp::append_integer(count, local);
+    resp::append_integer(count, copies);
+  }
   wait.task->is_error = reply.starts_with('-');
   worker_.complete(wait.task, reply.empty() ? std::string_view(count) : reply);
 }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <list>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -35,9 +36,10 @@ struct HeldRequest {
   char* data = nullptr;  // The request as RESP, from malloc(); whoever sends it may take it.
   size_t size = 0;
   size_t capacity = 0;
-  uint64_t cost = 0;           // What it counts in proxy.hold_max and proxy.memory_max.
-  std::vector<Key> keys;       // All of them, in the order of the request.
-  Ticks since = 0;             // When it came.
+  uint64_t cost = 0;                 // What it counts in proxy.hold_max and proxy.memory_max.
+  std::vector<Key> keys;             // All of them, in the order of the request.
+  std::vector<std::string> scripts;  // Of a transaction: those that its EVALSHA need, by SHA-1.
+  Ticks since = 0;                   // When it came.
   bool whole_slot = false;     // Touches keys that it does not name: waits until nothing moves.
   bool names_channel = false;  // Of PUBLISH: waits for locks only, since nothing has to be moved.
   bool pauses_client = false;  // Several slots: its client's later requests have to wait for it.

@@ -26,8 +26,9 @@ void channels(Client& client, const Command&, Arguments args) {
                        std::string(args[1].substr(0, 128)) + "'. Try PUBSUB HELP.");
     return;
   }
-  const auto names =
-      subscribers(client).names(kKind, args.size() == 3 ? args[2] : std::string_view("*"));
+  auto names = subscribers(client).names(kKind, args.size() == 3 ? args[2] : std::string_view("*"));
+  // "*" is no pattern for the channel "", which is a channel nevertheless.
+  if (args.size() < 3 && subscribers(client).count(kKind, "") > 0) names.emplace_back();
   std::string out;
   resp::append_array(out, static_cast<int64_t>(names.size()));
   for (const std::string& name : names) resp::append_bulk(out, name);

@@ -18,8 +18,7 @@ constexpr uint64_t kKeyCost = 128;
 constexpr uint64_t kClientCost = 16;
 
 bool has_prefix(const ClientTracking& tracking, std::string_view key) {
-  return tracking.prefixes.empty() ||
-         std::any_of(tracking.prefixes.begin(), tracking.prefixes.end(),
+  return std::any_of(tracking.prefixes.begin(), tracking.prefixes.end(),
                      [&](const std::string& prefix) { return key.starts_with(prefix); });
 }
 

@@ -32,7 +32,7 @@ struct ClientTracking {
   bool redirect_broken = false;
   uint64_t redirect = 0;              // The client that is told instead; 0 = this one.
   size_t redirect_worker = 0;         // Whose client that is.
-  std::vector<std::string> prefixes;  // kBroadcast; empty = every key.
+  std::vector<std::string> prefixes;  // kBroadcast; an empty one is every key.
 
   // Whether the keys of the next request are to be remembered.
   bool takes_next() const noexcept {

@@ -218,8 +218,8 @@ TEST_SUITE("common/command_table") {
     CHECK(command("info").command_class == CommandClass::kAdmin);
     CHECK(subcommand("client", "tracking").action == CommandAction::kTracking);
     CHECK(subcommand("client", "caching").action == CommandAction::kLocal);
-    for (const auto name : {"waitaof", "migrate", "debug", "shutdown", "replicaof", "sflush",
-                            "psync", "restore-asking", "sentinel", "swapdb"}) {
+    for (const auto name : {"migrate", "debug", "shutdown", "replicaof", "sflush", "psync",
+                            "restore-asking", "sentinel", "swapdb"}) {
       CHECK(command(name).action == CommandAction::kRefuse);
     }
   }

@@ -303,6 +303,29 @@ class Arguments:
     def section(self):
         return self._one_of("server", "clients", "everything", "nosuch")
 
+    # ---- Conversations
+
+    def channel(self):
+        return self._one_of("c1", "c2", "{%s}c" % self.tag, "c3", "__keyevent@0__:x", "", "\xff\r\n", "news")
+
+    def channelpattern(self):
+        return self._one_of("c*", "*", "c[12]", "nosuch*", "news", "{%s}?" % self.tag, "", "\\c1")
+
+    def shardchannel(self):
+        return "{%s}s%d" % (self.tag, self.rng.randrange(3))
+
+    def message(self):
+        return self._one_of("m1", "m2", "", "a\r\nb", b"\x00\xff", "m" * 300)
+
+    def redirect(self):
+        return self._one_of("<id 0>", "<id 1>", "999999", "0", "-1", "x")
+
+    def prefix(self):
+        return self._one_of("a", "ab", "b", "bc", "c:", "", "\xff")
+
+    def option(self):
+        return self._one_of("REDIRECT", "BCAST", "PREFIX", "OPTIN", "OPTOUT", "NOLOOP", "nosuch", "1", "bcast", "a")
+
     def nosuch(self):
         return self._one_of("NOSUCH", "nosuch", "get\r\n", "", "GETT", b"\xff", "x" * 200)
 

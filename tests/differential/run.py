@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 import document  # noqa: E402
 from arguments import LIBRARIES, Arguments  # noqa: E402
 from connection import Connection, Lost  # noqa: E402
+from conversations import RULES as CONVERSATION_RULES, Conversation, Silent  # noqa: E402
 from differences import Differences  # noqa: E402
 from grammar import read_grammar  # noqa: E402
 from replies import Incomplete, parse, split  # noqa: E402
@@ -31,6 +32,7 @@ from servers import PikaProxy, RedisServer  # noqa: E402
 # Larger strings are refused by every server: offsets that are too large cost nothing.
 SERVER_OPTIONS = ("--proto-max-bulk-len", "1048576", "--enable-debug-command", "local")
 UNITS_PER_SEQUENCE = 400
+CONVERSATIONS_PART = 0.4  # Of the time.
 SHRINK_SECONDS = 15
 DIFFERENCES_SHOWN_MAX = 12
 EXAMPLE_ATTEMPTS = 40
@@ -43,9 +45,10 @@ RESET = [[b"FLUSHALL"], [b"SCRIPT", b"FLUSH"], [b"FUNCTION", b"FLUSH"]]
 class Target:
     """What a sequence is sent to. situation: what differences.yaml may ask for in "when"."""
 
-    def __init__(self, name, address, situation):
+    def __init__(self, name, address, situation, servers):
         self.name = name
         self.address = address
+        self.servers = [("127.0.0.1", server.port) for server in servers]  # Where subscriptions are.
         self.situation = situation
 
     def run(self, batches, protocol, rng, last=None, whole=False):
@@ -255,8 +258,9 @@ class Suite:
 
     def check_grammar(self, commands):
         """Every command of the server is in the grammar, or differences.yaml says why not."""
-        known = {rule.name for rule in self.rules} | {"multi", "quit", "client|reply"} | \
-            {"%s|%s" % (rule.name, rule.second_word) for rule in self.rules if rule.second_word}
+        rules = self.rules + CONVERSATION_RULES
+        known = {rule.name for rule in rules} | {"multi", "quit", "client|reply"} | \
+            {"%s|%s" % (rule.name, rule.second_word) for rule in rules if rule.second_word}
         for name in commands:
             sent = name in known
             explained = any(name == one or name.startswith(one + "|") for one in self.differences.not_sent)
@@ -332,6 +336,56 @@ class Suite:
         self.passed += self.judge.compared
         print("%d sequences of %d units" % (number, UNITS_PER_SEQUENCE))
 
+    def check_conversations(self):
+        rng = random.Random(self.options.seed)
+        deadline = time.monotonic() + self.options.seconds * CONVERSATIONS_PART
+        number = failed = 0
+        most = 1 if self.options.conversation is not None else self.options.sequences
+        while (number < most if most else time.monotonic() < deadline) and failed < DIFFERENCES_SHOWN_MAX:
+            seed = self.options.conversation if self.options.conversation is not None else rng.getrandbits(32)
+            conversation = Conversation(seed)
+            theirs = conversation.run(self.plain.address, self.plain.servers)
+            for target in self.targets:
+                different = self.difference_in(conversation, target, theirs)
+                if not different:
+                    self.passed += len(conversation.steps)
+                    continue
+                failed += 1
+                shorter = Conversation(seed)
+                different = self.shrink_conversation(shorter, target) or different
+                self.fail("%s, protocols %s, --conversation %d" % (target.name, shorter.versions, seed))
+                for step in shorter.steps:
+                    print("    %r" % step)
+                print("  " + different[:4000], flush=True)
+            number += 1
+        print("%d conversations" % number)
+
+    def difference_in(self, conversation, target, theirs):
+        try:
+            ours = conversation.run(target.address, target.servers, theirs)
+        except Silent as silent:
+            return str(silent)
+        return conversation.compare(ours, theirs, self.differences, target.situation)
+
+    def shrink_conversation(self, conversation, target):
+        """Takes out the steps that are not needed; what differs then."""
+        deadline = time.monotonic() + SHRINK_SECONDS
+        best = ""
+        at = len(conversation.steps) - 1
+        while at >= 0 and time.monotonic() < deadline:
+            step = conversation.steps.pop(at)
+            try:
+                theirs = conversation.run(self.plain.address, self.plain.servers)
+                different = self.difference_in(conversation, target, theirs)
+            except Silent:
+                different = ""
+            if different:
+                best = different
+            else:
+                conversation.steps.insert(at, step)
+            at -= 1
+        return best
+
     def check_successes(self, commands):
         """A generator whose requests all fail would prove little."""
         for name in commands:
@@ -365,6 +419,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=40, help="how long random sequences are tried")
     parser.add_argument("--sequences", type=int, help="how many are tried, however long it takes")
     parser.add_argument("--only", type=int, help="only the sequence of this seed, which a failure names")
+    parser.add_argument("--conversation", type=int, help="only the conversation of this seed")
+    parser.add_argument("--conversations", action="store_true", help="nothing but conversations")
     parser.add_argument("--protocol", type=int, choices=(2, 3), help="only this one")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     options = parser.parse_args()
@@ -377,17 +433,20 @@ def main():
         with PikaProxy(options.pikaproxy, servers[1:2]) as one, PikaProxy(options.pikaproxy, servers[2:5]) as three:
             for proxy in (one, three):
                 proxy.wait_for_servers()
-            plain = Target("redis-server", ("127.0.0.1", servers[0].port), set())
-            targets = [Target("one group", ("127.0.0.1", one.port), set()),
-                       Target("three groups", ("127.0.0.1", three.port), {"three groups"})]
+            plain = Target("redis-server", ("127.0.0.1", servers[0].port), set(), servers[:1])
+            targets = [Target("one group", ("127.0.0.1", one.port), set(), servers[1:2]),
+                       Target("three groups", ("127.0.0.1", three.port), {"three groups"}, servers[2:5])]
             protocols = [options.protocol] if options.protocol else [2, 3] if speaks_resp3(one) else [2]
             suite = Suite(options, plain, targets, protocols)
             commands = names_of_commands(servers[0])
             suite.check_grammar(commands)
             suite.check_document()
-            suite.check_examples()
-            suite.check_random()
-            suite.check_successes(commands)
+            if options.only is None:
+                suite.check_conversations()
+            if options.conversation is None and not options.conversations:
+                suite.check_examples()
+                suite.check_random()
+                suite.check_successes(commands)
     finally:
         for server in servers:
             server.stop()

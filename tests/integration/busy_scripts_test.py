@@ -126,6 +126,21 @@ def test_before_the_server_listens(t):
         t.note("%.1f s" % (time.monotonic() - began))
 
 
+def test_connected_while_busy(t):
+    """A server that was busy when the proxy came is as good as any other when the script is over."""
+    with RedisServer("--busy-reply-threshold", 10) as server, server.client(timeout=60) as first:
+        first.send("EVAL", LOOP, 0)
+        with server.client(timeout=30) as other:
+            wait_until(lambda: str(other.call("PING")).startswith("BUSY "), 20, "the server to be busy")
+            with PikaProxy(t.pikaproxy, [server]) as proxy, proxy.client(timeout=30) as client:
+                wait_until(lambda: str(client.call("GET", "k")).startswith("BUSY "), 20, "the proxy to be connected")
+                t.error(client.call("BLPOP", "list", 1), "BUSY |ERR .* is busy running a script", "a wait meanwhile")
+                t.equal(other.call("SCRIPT", "KILL"), "OK", "the end of the script")
+                other.call("RPUSH", "list", *range(100))
+                wait_until(lambda: isinstance(client.call("BLPOP", "list", 1), list), 20, "a wait to be taken")
+                wait_until(lambda: b"name=pikaproxy" in other.call("CLIENT", "LIST"), 20, "the connection to have its name")
+
+
 def is_deaf(server):
     with server.client(timeout=0.2) as client:
         try:
@@ -137,4 +152,4 @@ def is_deaf(server):
 
 if __name__ == "__main__":
     sys.exit(run_tests(__doc__, [test_script_kill, test_password, test_function_kill, test_unkillable,
-                                 test_before_the_server_listens]))
+                                 test_before_the_server_listens, test_connected_while_busy]))

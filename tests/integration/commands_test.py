@@ -792,7 +792,7 @@ def test_refused(t):
     """What is not served says why and keeps the connection."""
     with ThreeGroups(t) as cluster, cluster.client() as client:
         for line in ("SYNC|PSYNC ? -1|REPLICAOF no one|SHUTDOWN NOSAVE"
-                     "|DEBUG SLEEP 0|SAVE|BGSAVE|BGREWRITEAOF|LASTSAVE|SWAPDB 0 1|MIGRATE h 1 k 0 1|WAITAOF 0 0 0"
+                     "|DEBUG SLEEP 0|SAVE|BGSAVE|BGREWRITEAOF|LASTSAVE|SWAPDB 0 1|MIGRATE h 1 k 0 1"
                      "|CLUSTER INFO|CLUSTER SLOTS|ASKING|ACL SETUSER x|ACL LOG|MODULE LIST"
                      "|ROLE|FAILOVER|SENTINEL MASTERS|REPLCONF x y|CONFIG REWRITE"
                      "|SCRIPT DEBUG YES|PFDEBUG x y|PFSELFTEST|RESTORE-ASKING k 0 x").split("|"):

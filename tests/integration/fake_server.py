@@ -16,6 +16,7 @@ ACCEPT_POLL_S = 0.05
 class Connection:
     def __init__(self, sock, number):
         self.socket = sock
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.number = number  # Counted from 0, in the order of accept().
 
     def send(self, raw):

@@ -2,6 +2,7 @@
 """Clients that wait or watch while their slot moves: each element is delivered once, and an EXEC that succeeds saw
 what it watched."""
 
+import hashlib
 import os
 import select
 import sys
@@ -120,6 +121,40 @@ def test_delivered_once(t):
         t.equal(sorted(got), list(range(ELEMENTS)), "each element arrived once")
 
 
+def test_scripts_in_transactions(t):
+    """An EXEC that waits for its slot finds the scripts of its EVALSHA where it goes."""
+    with Moving(t) as moving, moving.proxy.client(timeout=60) as client:
+        stop = threading.Event()
+        replies = []
+
+        def run(number):
+            with moving.proxy.client(timeout=60) as own:
+                key = "{k}%d" % number
+                rounds = 0
+                while not stop.is_set():
+                    # Only the server that has the slot now knows them.
+                    bodies = ["return {%d, %d}" % (number, rounds + i) for i in range(20)]
+                    for body in bodies:
+                        own.call("EVAL", body, 1, key)
+                    for i, body in enumerate(bodies):
+                        own.call("MULTI")
+                        own.call("EVALSHA", hashlib.sha1(body.encode()).hexdigest(), 1, key)
+                        replies.append((own.call("EXEC"), [number, rounds + i]))
+                    rounds += len(bodies)
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for _ in range(MOVES):
+            moving.move("{k}")
+        stop.set()
+        for thread in threads:
+            thread.join()
+        t.check(len(replies) > MOVES, "transactions were run", len(replies))
+        wrong = [(got, wanted) for got, wanted in replies if got != [wanted]]
+        t.equal(wrong[:3], [], "each EVALSHA found its script")
+
+
 def test_watching(t):
     """Additions under WATCH while the slot goes back and forth."""
     with Moving(t) as cluster:
@@ -152,4 +187,4 @@ def test_watching(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_waiting, test_delivered_once, test_watching]))
+    sys.exit(run_tests(__doc__, [test_waiting, test_delivered_once, test_scripts_in_transactions, test_watching]))

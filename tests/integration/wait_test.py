@@ -6,6 +6,7 @@ import sys
 import time
 
 from checks import Background, keys_of_group, run_tests
+from fake_server import FakeServer
 from resp import RespError
 from servers import PikaProxy, RedisServer, wait_until
 
@@ -130,6 +131,63 @@ def test_wait_ends(t):
                 t.equal(two.call("WAIT", 1, 0) >= 1, True, "and concerns nobody who did not write there")
 
 
+class Disks:
+    """How a server answers WAITAOF: `numbers` in their order, the last one again and again."""
+
+    def __init__(self, *numbers):
+        self.numbers = list(numbers)
+        self.asked = []  # What came over the connections that were asked, without their greeting.
+        self.server = FakeServer(self.answer)
+
+    def answer(self, connection, args):
+        if args[0] == b"SPUBLISH":
+            self.asked.append((connection.number, args[0]))
+            return b":0\r\n"
+        if args[0] == b"WAITAOF":
+            self.asked.append((connection.number, args[0]))
+            numbers = self.numbers.pop(0) if len(self.numbers) > 1 else self.numbers[0]
+            return numbers if isinstance(numbers, bytes) else b"*2\r\n:%d\r\n:%d\r\n" % numbers
+        if args[:2] == [b"CLIENT", b"ID"]:
+            return b":%d\r\n" % (connection.number + 1)
+        return self.server.healthy(args)
+
+
+def test_waitaof(t):
+    """The client's own writes, in all groups that it wrote to; over a connection that has a mark behind them."""
+    first, second = Disks((0, 0), (1, 0), (1, 2)), Disks((1, 1), (1, 3))
+    with first.server, second.server, PikaProxy(t.pikaproxy, [first.server, second.server]) as proxy, \
+            proxy.client(timeout=IO_TIMEOUT_S) as client:
+        proxy.wait_for_servers()
+        keys = [keys_of_group(group, 2, 1)[0] for group in range(2)]
+        client.call("SET", keys[0], "v")
+        t.equal(client.call("WAITAOF", 1, 0, 0), [1, 0], "it goes on until there is enough")
+        t.equal([what for _, what in first.asked], [b"SPUBLISH", b"WAITAOF", b"WAITAOF"], "behind a mark")
+        t.equal(len({number for number, _ in first.asked}), 1, "over one connection")
+        t.equal(second.asked, [], "a server that was not written to is not asked")
+        client.call("SET", keys[1], "v")
+        t.equal(client.call("WAITAOF", 1, 2, 0), [1, 2], "the fewest of both groups")
+        t.equal(client.call("WAITAOF", 1, 9, 300), [1, 2], "when the time is up")
+        t.equal(client.call_many([["SET", keys[0], 1], ["WAITAOF", 0, 0, 0], ["PING"]]), ["OK", [1, 2], "PONG"], "in a pipeline")
+        asked = [len(disks.asked) for disks in (first, second)]
+        client.send("WAITAOF", 1, 9, 0)
+        client.send("PING")
+        wait_until(lambda: len(first.asked) > asked[0] + 4 and len(second.asked) > asked[1] + 4, 10, "both to be asked again")
+        with proxy.client(timeout=IO_TIMEOUT_S) as boss:
+            waiting = [line for line in boss.call("CLIENT", "LIST").split(b"\n") if b"cmd=client" not in line and line]
+            number = int(waiting[0].split()[0][3:])
+            wait_until(lambda: boss.call("CLIENT", "UNBLOCK", number) == 1, 10, "UNBLOCK to end a WAITAOF")
+        t.equal([client.read(), client.read()], [[1, 2], "PONG"], "then it goes on")
+        first.numbers = [b"-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.\r\n"]
+        t.error(client.call("WAITAOF", 1, 0, 0), "ERR WAITAOF cannot be used when numlocal", "what a server says is passed on")
+        t.equal(client.call("GET", keys[0]), b"1", "others go on")
+    with RedisServer() as server, PikaProxy(t.pikaproxy, [server]) as proxy, proxy.client() as ours, server.client() as theirs:
+        proxy.wait_for_servers()
+        for args in (("1", "0", "100"), ("x", "0", "0"), ("0", "0", "-1"), ("0", "0", "x"), ("0",)):
+            reply = ours.call("WAITAOF", *args)
+            t.check(reply == theirs.call("WAITAOF", *args) or len(args) == 1 and "wrong number" in reply,
+                    "WAITAOF %s before Redis 7.2" % " ".join(args), reply)
+
+
 def test_arguments_as_redis(t):
     requests = [["WAIT"], ["WAIT", "x", "1"], ["WAIT", "1", "x"], ["WAIT", "1", "-1"], ["WAIT", "1", "9" * 20],
                 ["CLIENT", "PAUSE"], ["CLIENT", "PAUSE", "x"], ["CLIENT", "PAUSE", "-1"], ["CLIENT", "PAUSE", "1", "x"],
@@ -244,5 +302,5 @@ def test_who_may_pause(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_wait, test_wait_for_who_is_late, test_wait_ends, test_arguments_as_redis,
+    sys.exit(run_tests(__doc__, [test_wait, test_waitaof, test_wait_for_who_is_late, test_wait_ends, test_arguments_as_redis,
                                  test_unblock_at_a_server, test_pause, test_who_may_pause]))
