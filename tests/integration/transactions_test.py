@@ -163,6 +163,16 @@ def test_blocking(t):
             t.equal(other.call("LRANGE", "gone", 0, -1), [b"kept"], "nothing is taken for a client that has gone")
 
 
+def test_a_group_called_block(t):
+    """Names of groups and consumers are no options: the wait may take as long as BLOCK says, not as any request."""
+    with Two(t, {"backend.request_timeout": "300ms"}) as cluster, cluster.client() as client:
+        client.call("XADD", "s", "1-1", "f", "v")
+        for group in ("block", "count", "streams"):
+            client.call("XGROUP", "CREATE", "s", group, "$")
+            t.equal(client.call("XREADGROUP", "GROUP", group, "block", "COUNT", "1", "BLOCK", "1500", "STREAMS", "s", ">"),
+                    None, "group %s: the time is up" % group)
+
+
 def test_bound(t):
     with Two(t, {"proxy.workers": 1, "backend.dedicated_max": 2}) as cluster:
         clients = [cluster.client() for _ in range(3)]
@@ -373,7 +383,7 @@ def test_a_connection_that_may_be_unblocked_late(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_as_redis, test_one_slot, test_isolation, test_server_refuses, test_blocking,
+    sys.exit(run_tests(__doc__, [test_as_redis, test_one_slot, test_isolation, test_server_refuses, test_blocking, test_a_group_called_block,
                                  test_bound, test_much_behind_a_wait, test_large_results, test_results_in_pieces,
                                  test_server_lost, test_the_end_of_a_wait_is_asked_for_again,
                                  test_a_wait_that_is_lost_when_its_slot_moves, test_a_wait_that_cannot_be_ended,
