@@ -387,8 +387,8 @@ void Promoter::go_back(const Promotion& promotion, const std::string& why) {
   stop_.sleep_for(options_.retry_pause);
 }
 
-std::string Promoter::make_replica(const Promotion& promotion, const Address& server,
-                                   int attempts, milliseconds patience) {
+std::string Promoter::make_replica(const Promotion& promotion, const Address& server, int attempts,
+                                   milliseconds patience) {
   std::string why;
   const auto deadline = Clock::now() + patience;
   bool answers = true;
@@ -399,9 +399,7 @@ std::string Promoter::make_replica(const Promotion& promotion, const Address& se
     const auto facts = ask(promotion, server);
     answers = facts.ok();
     if (done && facts && !facts->is_master) return {};
-    why = !done   ? done.error()
-          : facts ? "it accepts REPLICAOF and stays a master."
-                  : facts.error();
+    why = !done ? done.error() : facts ? "it accepts REPLICAOF and stays a master." : facts.error();
     if (i + 1 >= attempts && answers) set_problem(promotion.id, why);
   }
   return why.empty() ? "the process is ending." : why;
@@ -415,9 +413,8 @@ void Promoter::repoint(const Promotion& promotion) {
     if (server.address != promotion.server) servers.push_back(server.address);
   }
   // Pika follows nobody while others follow it.
-  std::stable_partition(servers.begin(), servers.end(), [&](const Address& server) {
-    return server != promotion.old_master;
-  });
+  std::stable_partition(servers.begin(), servers.end(),
+                        [&](const Address& server) { return server != promotion.old_master; });
   for (const Address& server : servers) {
     if (stop_.is_raised()) return;
     const auto facts = ask(promotion, server);
@@ -434,9 +431,8 @@ void Promoter::repoint(const Promotion& promotion) {
                    why);
       continue;
     }
-    decide_surely([&](const ClusterState& present) {
-      return exclude_server(present, id, server, why);
-    });
+    decide_surely(
+        [&](const ClusterState& present) { return exclude_server(present, id, server, why); });
   }
   if (stop_.is_raised()) return;
   decide_surely([&](const ClusterState& present) {

@@ -163,6 +163,16 @@ def test_blocking(t):
             t.equal(other.call("LRANGE", "gone", 0, -1), [b"kept"], "nothing is taken for a client that has gone")
 
 
+def test_who_leaves_with_much_behind_a_wait(t):
+    """Its later requests are more than is read while it waits, and its end stands behind them."""
+    with Two(t) as cluster, cluster.client() as other:
+        with cluster.client() as waiting:
+            waiting.send_bytes(encode("BLPOP", "left", "0") + encode("ECHO", "x" * 100) * 700)
+            wait_until(lambda: b"blocked_clients:1\r\n" in other.call("INFO", "clients"), 20, "the wait")
+        wait_until(lambda: b"blocked_clients:0\r\n" in other.call("INFO", "clients"), 20, "the end of the wait")
+        t.equal(other.call("RPUSH", "left", "kept"), 1, "nothing is taken for a client that has gone")
+
+
 def test_a_group_called_block(t):
     """Names of groups and consumers are no options: the wait may take as long as BLOCK says, not as any request."""
     with Two(t, {"backend.request_timeout": "300ms"}) as cluster, cluster.client() as client:
@@ -384,6 +394,7 @@ def test_a_connection_that_may_be_unblocked_late(t):
 
 if __name__ == "__main__":
     sys.exit(run_tests(__doc__, [test_as_redis, test_one_slot, test_isolation, test_server_refuses, test_blocking, test_a_group_called_block,
+                                 test_who_leaves_with_much_behind_a_wait,
                                  test_bound, test_much_behind_a_wait, test_large_results, test_results_in_pieces,
                                  test_server_lost, test_the_end_of_a_wait_is_asked_for_again,
                                  test_a_wait_that_is_lost_when_its_slot_moves, test_a_wait_that_cannot_be_ended,
