@@ -10,6 +10,7 @@
 #include "proxy/client_name.h"
 #include "proxy/credentials.h"
 #include "proxy/local_commands.h"
+#include "proxy/subscriptions.h"
 #include "proxy/worker.h"
 
 namespace pikaproxy {
@@ -153,6 +154,9 @@ void echo(Client& client, const Command&, Arguments args) {
 }
 
 void quit(Client& client, const Command&, Arguments) {
+  // Who has read the OK finds that nobody subscribes any more. What is still being subscribed to
+  // ends with the connection.
+  if (client.subscribes() && client.has_no_request()) client.worker().subscriptions().drop(client);
   client.reply(resp::kOk);
   client.close_after_replies();
 }

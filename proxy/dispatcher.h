@@ -46,6 +46,9 @@ class Dispatcher : private SlotGate::Host {
   // all earlier requests of the client have been answered.
   bool dispatch(Client& client, RequestParser& parser, std::string_view raw);
 
+  // A part that went to a replica has its reply. (Its backend may be gone when the others have
+  // theirs.)
+  void replica_answered(const Task& part);
   // All parts of a gathering have their replies.
   void gathered(Gathering& gathering);
 

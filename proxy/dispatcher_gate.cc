@@ -74,6 +74,7 @@ void Dispatcher::hold_request(Request& request, bool whole_slot) {
   }
   held->task = task_of(request);
   held->task->held = held.get();
+  held->task->backend = nullptr;  // One that waited there before may go before this request does.
   if (held->pauses_client) request.client.hold();
   gate_.hold(std::move(held));
 }

@@ -79,6 +79,11 @@ bool Dispatcher::read_from_replica(Request& request, GroupIndex group) {
   return true;
 }
 
+void Dispatcher::replica_answered(const Task& part) {
+  if (part.backend == nullptr || !needs_master(part)) return;
+  worker_.replica_reads().avoid(part.backend->group().server);
+}
+
 bool Dispatcher::read_again_from_masters(Gathering& gathering) {
   Task* parent = gathering.parent;
   Client* client = parent->client;
@@ -86,7 +91,6 @@ bool Dispatcher::read_again_from_masters(Gathering& gathering) {
   for (const Task* part : gathering.parts) {
     if (!needs_master(*part)) continue;
     again = true;
-    if (part->backend != nullptr) worker_.replica_reads().avoid(part->backend->group().server);
   }
   if (!again || client == nullptr || client->session.read_from == ReadFrom::kReplica) return false;
   const std::string bytes = std::move(gathering.request);

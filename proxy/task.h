@@ -67,8 +67,10 @@ struct Task {
   Task* next_of_backend = nullptr;
   Client* client = nullptr;        // Null for a part of a split request, and when the client left.
   Gathering* gathering = nullptr;  // Set for a part of a split request.
-  Backend* backend = nullptr;      // Where it was sent last; null if it was answered here.
-  HeldRequest* held = nullptr;     // While it waits in the slot gate, before it is sent anywhere.
+  // Where it was sent last; null if it was answered here. Good for a look until it has its reply,
+  // later only to be compared: connections go when they are idle.
+  Backend* backend = nullptr;
+  HeldRequest* held = nullptr;  // While it waits in the slot gate, before it is sent anywhere.
   const Command* command = nullptr;
   const ReplyShape* shape = nullptr;  // Of a RESP3 client's reply, see reply_lift.h; null = plain.
   std::unique_ptr<TaskNotes> notes;   // Rarely needed, hence apart.

@@ -239,6 +239,7 @@ void Worker::complete(Task* task, std::string_view piece) {
     task->reply.append(loop_.pool(), piece);
     task->done = true;
     Gathering& gathering = *task->gathering;
+    if (gathering.from_replicas) dispatcher_.replica_answered(*task);
     if (--gathering.outstanding == 0) dispatcher_.gathered(gathering);
     return;
   }

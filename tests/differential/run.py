@@ -34,7 +34,7 @@ UNITS_PER_SEQUENCE = 400
 SHRINK_SECONDS = 15
 DIFFERENCES_SHOWN_MAX = 12
 EXAMPLE_ATTEMPTS = 40
-SENT_ENOUGH = 100
+SENT_ENOUGH = 200
 SHOWN_MAX = 1500
 # All that a sequence leaves behind on the servers and in the proxy.
 RESET = [[b"FLUSHALL"], [b"SCRIPT", b"FLUSH"], [b"FUNCTION", b"FLUSH"]]
