@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <poll.h>
 #include <sys/socket.h>
 #include <utility>
 
@@ -37,6 +38,12 @@ constexpr uint32_t kLingerSeconds = 2;
 constexpr uint32_t kAnsweredMax = 1u << 20;
 // Pieces that are sent at once when possible, instead of being copied into the output first.
 constexpr size_t kLargePiece = 16 * 1024;
+
+// Whether the other side has finished sending, whatever is unread before that.
+bool has_left(int fd) {
+  pollfd polled{fd, POLLRDHUP, 0};
+  return ::poll(&polled, 1, 0) > 0;
+}
 
 char* allocate(size_t bytes) {
   void* memory = std::malloc(bytes);
@@ -614,6 +621,11 @@ void Client::check_timeouts(uint32_t now_s) {
   // early.
   if (lingering_ && is_idle() && now_s - sent_s_ >= kLingerSeconds) {
     shut(Disconnect::kProtocol);
+    return;
+  }
+  // Who waits with much sent behind it is not read from, so its end would not be seen.
+  if (is_waiting() && paused_ && has_left(fd())) {
+    shut(Disconnect::kClient);
     return;
   }
   const ProxyConfig& limits = worker_.config().proxy;

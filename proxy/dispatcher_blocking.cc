@@ -31,11 +31,19 @@ struct TimeoutPlace {
 TimeoutPlace timeout_place(const Command& command, Arguments args) {
   if (command.name == "blmpop" || command.name == "bzmpop") return {1, false};
   if (!command.name.starts_with("xread")) return {args.size() - 1, false};
+  // As the command reads them: a consumer group may be called "block", and the last BLOCK counts.
+  TimeoutPlace place;
   for (size_t i = 1; i + 1 < args.size(); ++i) {
     if (equals_ignoring_case(args[i], "streams")) break;
-    if (equals_ignoring_case(args[i], "block")) return {i + 1, true};
+    if (equals_ignoring_case(args[i], "group")) {
+      i += 2;
+    } else if (equals_ignoring_case(args[i], "count")) {
+      ++i;
+    } else if (equals_ignoring_case(args[i], "block")) {
+      place = {++i, true};
+    }
   }
-  return {};
+  return place;
 }
 
 // Microseconds; 0 = for ever; negative = not a time, the server says so.

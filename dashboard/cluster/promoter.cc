@@ -1,5 +1,6 @@
 #include "dashboard/cluster/promoter.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -386,20 +387,20 @@ void Promoter::go_back(const Promotion& promotion, const std::string& why) {
   stop_.sleep_for(options_.retry_pause);
 }
 
-std::string Promoter::make_replica(const Promotion& promotion, const Address& server,
-                                   int attempts) {
+std::string Promoter::make_replica(const Promotion& promotion, const Address& server, int attempts,
+                                   milliseconds patience) {
   std::string why;
-  for (int i = 0; i < attempts; ++i) {
+  const auto deadline = Clock::now() + patience;
+  bool answers = true;
+  for (int i = 0; i < attempts || (answers && Clock::now() < deadline); ++i) {
     if (i > 0 && !stop_.sleep_for(options_.retry_pause)) break;
     const auto done = controller_.tools().replicate(access(promotion, server), &promotion.server,
                                                     options_.ask_timeout);
-    if (!done) {
-      why = done.error();
-      continue;
-    }
     const auto facts = ask(promotion, server);
-    if (facts && !facts->is_master) return {};
-    why = facts ? "it accepts REPLICAOF and stays a master." : facts.error();
+    answers = facts.ok();
+    if (done && facts && !facts->is_master) return {};
+    why = !done ? done.error() : facts ? "it accepts REPLICAOF and stays a master." : facts.error();
+    if (i + 1 >= attempts && answers) set_problem(promotion.id, why);
   }
   return why.empty() ? "the process is ending." : why;
 }
@@ -407,23 +408,31 @@ std::string Promoter::make_replica(const Promotion& promotion, const Address& se
 void Promoter::repoint(const Promotion& promotion) {
   const uint64_t id = promotion.id;
   const auto state = controller_.state();
+  std::vector<Address> servers;
   for (const ClusterServer& server : state->topology.group(promotion.group)->servers) {
-    if (server.address == promotion.server || stop_.is_raised()) continue;
-    const auto facts = ask(promotion, server.address);
+    if (server.address != promotion.server) servers.push_back(server.address);
+  }
+  // Pika follows nobody while others follow it.
+  std::stable_partition(servers.begin(), servers.end(),
+                        [&](const Address& server) { return server != promotion.old_master; });
+  for (const Address& server : servers) {
+    if (stop_.is_raised()) return;
+    const auto facts = ask(promotion, server);
     if (facts && !facts->is_master && facts->master_addr == promotion.server.to_string()) continue;
-    const std::string why = make_replica(promotion, server.address, options_.attempts);
+    const auto patience =
+        server == promotion.old_master ? options_.demote_timeout : milliseconds(0);
+    const std::string why = make_replica(promotion, server, options_.attempts, patience);
     if (why.empty() || stop_.is_raised()) continue;
     if (promotion.force) {
-      warn(id, server.address.to_string() + " could not be made a replica of " +
+      warn(id, server.to_string() + " could not be made a replica of " +
                    promotion.server.to_string() +
                    " and stays in the group as what it is. When it answers again, POST "
                    ".../replicate makes it one: " +
                    why);
       continue;
     }
-    decide_surely([&](const ClusterState& present) {
-      return exclude_server(present, id, server.address, why);
-    });
+    decide_surely(
+        [&](const ClusterState& present) { return exclude_server(present, id, server, why); });
   }
   if (stop_.is_raised()) return;
   decide_surely([&](const ClusterState& present) {

@@ -31,6 +31,9 @@ struct PromoterOptions {
   Milliseconds ask_timeout{1'000};  // For a server to answer.
   Milliseconds retry_pause{500};    // Between attempts.
   int attempts = 3;                 // To make a server a master or a replica.
+  // The same for the old master, whose slots are open again by then: Pika refuses for as long as it
+  // counts replicas of its own, and notices within its keep-alive time (20 s) that one has gone.
+  Milliseconds demote_timeout{30'000};
 };
 
 // Takes promotions through their steps, each on a thread of its own:
@@ -40,7 +43,7 @@ struct PromoterOptions {
 //   locking     slots locked, proxies drained, replica's offset = master's; else unlocked, failed
 //   promoting   REPLICAOF NO ONE; then the old master becomes a replica (nobody writes to it then)
 //   repointing  the table with the new master is in force; every other server becomes its replica,
-//               or leaves the group
+//               or leaves the group; the old master last, and with more patience
 //
 // With `force` the old master need not answer: what it has and the replica lacks is lost, which is
 // said in the warnings; it stays in the group, so that health tells when it comes back as a master.
@@ -91,8 +94,9 @@ class Promoter {
   // Throws Failure when the replica has not got `offset` within `timeout`.
   void wait_for_offset(const Promotion& promotion, uint64_t offset, uint64_t near_bytes,
                        std::chrono::milliseconds timeout);
-  // Empty, or why not after all attempts.
-  std::string make_replica(const Promotion& promotion, const Address& server, int attempts);
+  // Empty, or why not after all attempts, and after `patience` if the server answers so long.
+  std::string make_replica(const Promotion& promotion, const Address& server, int attempts,
+                           std::chrono::milliseconds patience = {});
   Result<ServerFacts> ask(const Promotion& promotion, const Address& server) const;
   ServerAccess access(const Promotion& promotion, const Address& server) const;
   // Until the store takes it, or the end.

@@ -380,8 +380,13 @@ Result<bool> replicate(const ServerAccess& server, const Address* master, millis
   }
   if ((*link)->is_broken()) return Error{(*link)->error()};
   if (reply.kind == Reply::Kind::kStatus && first_word(reply.text) == "OK") return true;
+  // Pika's: it says so for as long as it counts replicas of its own.
+  const bool has_replicas = reply.text.find("already master of others") != std::string::npos;
   return Error{"Server " + server.address.to_string() + " refuses " + args[0] + " (" +
-               printable(reply.text) + "): allow it to its user."};
+               printable(reply.text) + "): " +
+               (has_replicas ? "its own replicas must have left it, which it notices some seconds "
+                               "late; try again then."
+                             : "allow it to its user.")};
 }
 
 }  // namespace pikaproxy

@@ -56,7 +56,11 @@ class Tests:
 
     def rng(self):
         """The same sequence for the same test and seed, whatever else runs."""
-        return random.Random("%d %s" % (self.seed, self.test))
+        return self.rng_of("")
+
+    def rng_of(self, part):
+        """The same for a part of a test, of a thread for instance."""
+        return random.Random(("%d %s %s" % (self.seed, self.test, part)).rstrip())
 
 
 def shorten(text):

@@ -163,6 +163,26 @@ def test_blocking(t):
             t.equal(other.call("LRANGE", "gone", 0, -1), [b"kept"], "nothing is taken for a client that has gone")
 
 
+def test_who_leaves_with_much_behind_a_wait(t):
+    """Its later requests are more than is read while it waits, and its end stands behind them."""
+    with Two(t) as cluster, cluster.client() as other:
+        with cluster.client() as waiting:
+            waiting.send_bytes(encode("BLPOP", "left", "0") + encode("ECHO", "x" * 100) * 700)
+            wait_until(lambda: b"blocked_clients:1\r\n" in other.call("INFO", "clients"), 20, "the wait")
+        wait_until(lambda: b"blocked_clients:0\r\n" in other.call("INFO", "clients"), 20, "the end of the wait")
+        t.equal(other.call("RPUSH", "left", "kept"), 1, "nothing is taken for a client that has gone")
+
+
+def test_a_group_called_block(t):
+    """Names of groups and consumers are no options: the wait may take as long as BLOCK says, not as any request."""
+    with Two(t, {"backend.request_timeout": "300ms"}) as cluster, cluster.client() as client:
+        client.call("XADD", "s", "1-1", "f", "v")
+        for group in ("block", "count", "streams"):
+            client.call("XGROUP", "CREATE", "s", group, "$")
+            t.equal(client.call("XREADGROUP", "GROUP", group, "block", "COUNT", "1", "BLOCK", "1500", "STREAMS", "s", ">"),
+                    None, "group %s: the time is up" % group)
+
+
 def test_bound(t):
     with Two(t, {"proxy.workers": 1, "backend.dedicated_max": 2}) as cluster:
         clients = [cluster.client() for _ in range(3)]
@@ -373,7 +393,8 @@ def test_a_connection_that_may_be_unblocked_late(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_as_redis, test_one_slot, test_isolation, test_server_refuses, test_blocking,
+    sys.exit(run_tests(__doc__, [test_as_redis, test_one_slot, test_isolation, test_server_refuses, test_blocking, test_a_group_called_block,
+                                 test_who_leaves_with_much_behind_a_wait,
                                  test_bound, test_much_behind_a_wait, test_large_results, test_results_in_pieces,
                                  test_server_lost, test_the_end_of_a_wait_is_asked_for_again,
                                  test_a_wait_that_is_lost_when_its_slot_moves, test_a_wait_that_cannot_be_ended,

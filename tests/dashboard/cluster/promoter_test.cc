@@ -110,6 +110,7 @@ PromoterOptions fast() {
   options.ask_timeout = 5s;
   options.catch_up_timeout = 20s;
   options.lock_timeout = 20s;
+  options.demote_timeout = 200ms;
   return options;
 }
 
@@ -386,6 +387,29 @@ TEST_SUITE("dashboard/cluster/promoter") {
     CHECK(cluster.group().servers.size() == 2);
     CHECK(cluster.group().find(Cluster::address(cluster.a)) == nullptr);
     CHECK(wait_for([&] { return Cluster::is_replica_of(cluster.b, cluster.c); }));
+  }
+
+  TEST_CASE("an old master that follows nobody while others follow it becomes a replica at last") {
+    Cluster cluster;
+    const auto replicate = cluster.tools.replicate;
+    // As Pika does, which also notices late that a replica has gone.
+    int late = 10;
+    cluster.tools.replicate = [&](const ServerAccess& server, const Address* master,
+                                  std::chrono::milliseconds timeout) -> Result<bool> {
+      if (server.address == Cluster::address(cluster.a) &&
+          (Cluster::is_replica_of(cluster.c, cluster.a) || --late > 0)) {
+        return Error{"already master of others"};
+      }
+      return replicate(server, master, timeout);
+    };
+    PromoterOptions options = fast();
+    options.demote_timeout = 30s;
+    cluster.start(options);
+    const auto promotion = cluster.promote(cluster.b);
+    CHECK(promotion.step == PromotionStep::kSucceeded);
+    CHECK(promotion.excluded.empty());
+    CHECK(wait_for([&] { return Cluster::is_replica_of(cluster.a, cluster.b); }));
+    CHECK(wait_for([&] { return Cluster::is_replica_of(cluster.c, cluster.b); }));
   }
 
   TEST_CASE("the process may end in every step") {
