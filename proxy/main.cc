@@ -18,8 +18,8 @@
 #include "common/version.h"
 #include "dashboard/admin_server.h"
 #include "dashboard/dashboard.h"
-#include "proxy/heap.h"
-#include "proxy/listener.h"
+#include "proxy/io/heap.h"
+#include "proxy/io/listener.h"
 #include "proxy/worker_manager.h"
 
 namespace pikaproxy {

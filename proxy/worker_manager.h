@@ -15,11 +15,11 @@
 #include "common/proxy_inspector.h"
 #include "common/proxy_status.h"
 #include "common/proxy_users.h"
-#include "proxy/resolver.h"
-#include "proxy/script_cache.h"
-#include "proxy/subscription_counts.h"
-#include "proxy/topology.h"
-#include "proxy/users.h"
+#include "proxy/client/users.h"
+#include "proxy/dispatch/script_cache.h"
+#include "proxy/io/resolver.h"
+#include "proxy/pubsub/subscription_counts.h"
+#include "proxy/routing/topology.h"
 #include "proxy/worker.h"
 
 namespace pikaproxy {

@@ -44,7 +44,7 @@ std::string included_by(const std::string& line) {
 
 TEST_SUITE("common/layering") {
   TEST_CASE("the reader of #include lines finds them") {
-    CHECK(included_by("#include \"proxy/task.h\"") == "proxy/task.h");
+    CHECK(included_by("#include \"proxy/client/task.h\"") == "proxy/client/task.h");
     CHECK(included_by("  # include <asio/post.hpp>  // why") == "asio/post.hpp");
     CHECK(included_by("// #include <asio.hpp>") == "");
     CHECK(included_by("#if 1") == "");

@@ -15,8 +15,8 @@
 
 #include "common/reply_framer.h"
 #include "common/stray_line.h"
-#include "proxy/gathering.h"
-#include "proxy/reply_lift.h"
+#include "proxy/backend/reply_lift.h"
+#include "proxy/client/gathering.h"
 
 using namespace pikaproxy;
 

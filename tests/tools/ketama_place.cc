@@ -9,7 +9,7 @@
 #include <iostream>
 #include <string>
 
-#include "proxy/ketama_router.h"
+#include "proxy/routing/ketama_router.h"
 
 using namespace pikaproxy;
 
