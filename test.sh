@@ -184,7 +184,7 @@ summed() {
 
 # What clients see through the proxy and of a plain redis-server.
 differential_tests() {
-  summed differential 240 "${run_program[@]}" "$python" tests/differential/run.py --seed 1 \
+  summed differential 240 "${run_program[@]}" "$python" tests/differential/run.py --seed 1 --sequences 60 \
     --pikaproxy "build/$preset/pikaproxy" --seconds 40
 }
 
