@@ -41,7 +41,7 @@ Worker::~Worker() {
 void Worker::start() {
   loop_.set_turn_end([this] { end_turn(); });
   loop_.post([this] {
-    backends_.install(*topology_, {});
+    backends_.install(*topology_, {}, {});
     replica_reads_.install(*topology_, *topology_);
     replica_reads_.configure();
     subscriptions_.install(*topology_);
@@ -134,13 +134,15 @@ void Worker::install(std::shared_ptr<const Config> config, std::shared_ptr<const
   });
 }
 
-void Worker::install_table(std::shared_ptr<const Topology> topology, std::function<void()> routes,
+void Worker::install_table(std::shared_ptr<const Topology> topology,
+                           std::function<void(std::string undrained)> routes,
                            std::function<void()> drained) {
   loop_.post([this, topology = std::move(topology), routes = std::move(routes),
               drained = std::move(drained)] {
+    std::string undrained_before = undrained();
     use_topology(topology);
     table_drained_ = drained;
-    routes();
+    routes(std::move(undrained_before));
   });
 }
 
@@ -178,12 +180,20 @@ void Worker::note_drained() {
   }
 }
 
+std::string Worker::undrained() {
+  if (table_drained_ == nullptr) return {};
+  if (!backends_.is_drained()) return backends_.undrained();
+  return subscriptions_.is_settled() ? "" : "subscriptions at other servers";
+}
+
 void Worker::use_topology(std::shared_ptr<const Topology> topology) {
   const std::vector<GroupIndex> to_drain = groups_to_drain(*topology);
   const std::shared_ptr<const Topology> before = std::exchange(topology_, std::move(topology));
   table_drained_ = nullptr;
   // In this order: what was accepted is noted before held requests add to it.
-  backends_.install(*topology_, to_drain);
+  backends_.install(*topology_, to_drain, [this](const Client& client, const Backend& backend) {
+    return dispatcher_.wait_stays(client, backend);
+  });
   replica_reads_.install(*before, *topology_);
   subscriptions_.install(*topology_);
   dispatcher_.gate().install(topology_->table);

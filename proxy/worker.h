@@ -54,10 +54,12 @@ class Worker {
   // thread.
   void install(std::shared_ptr<const Config> config, std::shared_ptr<const RedisUsers> users,
                std::shared_ptr<const Topology> topology, std::function<void()> installed);
-  // A topology made from a slot table. `routes` runs on this thread when requests go by it,
-  // `drained` when nothing that was sent to its leaving groups before can run there any more; not
-  // if another topology comes first, or the end.
-  void install_table(std::shared_ptr<const Topology> topology, std::function<void()> routes,
+  // A topology made from a slot table. `routes` runs on this thread when requests go by it, and is
+  // told what the one before still waited for, empty if nothing. `drained` runs when nothing that
+  // was sent to its leaving groups before can run there any more; not if another topology comes
+  // first, or the end.
+  void install_table(std::shared_ptr<const Topology> topology,
+                     std::function<void(std::string undrained)> routes,
                      std::function<void()> drained);
   // Clients get the replies they wait for, then their connections end; `drained` runs on this
   // thread.
@@ -148,6 +150,8 @@ class Worker {
   // Groups that slots are leaving and that are not known to be drained of these slots.
   std::vector<GroupIndex> groups_to_drain(const Topology& topology);
   void note_drained();
+  // What table_drained_ waits for, for people; empty if nothing.
+  std::string undrained();
   void use_topology(std::shared_ptr<const Topology> topology);
 
   // Constant after construction.

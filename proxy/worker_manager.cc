@@ -77,7 +77,9 @@ void WorkerManager::stop() {
   std::vector<Installed> waiting;
   {
     const std::lock_guard lock(config_mutex_);
-    if (installation_ != nullptr) waiting.swap(installation_->waiting);
+    for (Installation* one = installation_.get(); one != nullptr; one = one->superseded.get()) {
+      for (Installed& done : std::exchange(one->waiting, {})) waiting.push_back(std::move(done));
+    }
   }
   for (const Installed& done : waiting) done(Error{std::string(kEnding)});
 }
@@ -176,12 +178,11 @@ void WorkerManager::install(std::shared_ptr<const SlotTable> table, Installed do
     }
     return;
   }
-  if (installation_ != nullptr && !installation_->waiting.empty()) {
-    tell_later(std::exchange(installation_->waiting, {}),
-               Error{"table " + std::to_string(installation_->table->epoch) +
-                     " was superseded by table " + std::to_string(table->epoch)});
-  }
   const auto installation = std::make_shared<Installation>();
+  // Who waits is told when the workers have said what they wait for.
+  if (installation_ != nullptr && !installation_->waiting.empty()) {
+    installation->superseded = installation_;
+  }
   installation->table = table;
   installation->not_routing = installation->undrained = workers_.size();
   installation->waiting.push_back(std::move(done));
@@ -189,7 +190,10 @@ void WorkerManager::install(std::shared_ptr<const SlotTable> table, Installed do
   const auto topology = make_topology(std::move(table), topology_epoch_.fetch_add(1) + 1);
   for (auto& worker : workers_) {
     worker->install_table(
-        topology, [this, installation] { worker_routes(*installation); },
+        topology,
+        [this, installation](std::string undrained_before) {
+          worker_routes(*installation, std::move(undrained_before));
+        },
         [this, installation] { worker_drained(installation); });
   }
 }
@@ -212,15 +216,39 @@ std::string WorkerManager::refusal(const SlotTable& table) const {
   return check_table(table);
 }
 
-void WorkerManager::worker_routes(Installation& installation) {
+void WorkerManager::worker_routes(Installation& installation, std::string undrained_before) {
+  {
+    const std::lock_guard lock(config_mutex_);
+    if (installation.undrained_before.empty()) {
+      installation.undrained_before = std::move(undrained_before);
+    }
+  }
   if (installation.not_routing.fetch_sub(1) != 1) return;
   const uint64_t epoch = installation.table->epoch;
+  tell_superseded(installation);
   // The last worker to get there: all have older tables behind them, so it only grows. Two tables
   // may finish on two workers at once.
   uint64_t before = table_epoch_.load(std::memory_order_relaxed);
   while (before < epoch && !table_epoch_.compare_exchange_weak(before, epoch)) {
   }
   log_debug("table routes", "epoch", epoch);
+}
+
+void WorkerManager::tell_superseded(Installation& installation) {
+  std::vector<Installed> waiting;
+  std::string error;
+  {
+    const std::lock_guard lock(config_mutex_);
+    const std::shared_ptr<Installation> before = std::exchange(installation.superseded, nullptr);
+    if (before == nullptr) return;
+    waiting.swap(before->waiting);
+    error = "table " + std::to_string(before->table->epoch) + " was superseded by table " +
+            std::to_string(installation.table->epoch);
+    if (!installation.undrained_before.empty()) {
+      error += " while it waited for " + installation.undrained_before;
+    }
+  }
+  for (const Installed& done : waiting) done(Error{error});
 }
 
 void WorkerManager::worker_drained(const std::shared_ptr<Installation>& installation) {

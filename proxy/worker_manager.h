@@ -128,11 +128,17 @@ class WorkerManager : public ProxyStatus,
     // Guarded by config_mutex_.
     size_t undrained = 0;  // Workers.
     std::vector<Installed> waiting;
+    // The one before, while `waiting` there has not been told; and what it waited for, as the first
+    // worker says that has something to say.
+    std::shared_ptr<Installation> superseded;
+    std::string undrained_before;
   };
 
   // Why `table` cannot be installed now; empty if it can. With config_mutex_ held.
   std::string refusal(const SlotTable& table) const;
-  void worker_routes(Installation& installation);
+  void worker_routes(Installation& installation, std::string undrained_before);
+  // Tells those who waited for the table before.
+  void tell_superseded(Installation& installation);
   void worker_drained(const std::shared_ptr<Installation>& installation);
   // Tells them, but not on this thread, which may be in install(). With config_mutex_ held.
   void tell_later(std::vector<Installed> waiting, Result<uint64_t> result);

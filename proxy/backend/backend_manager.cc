@@ -35,7 +35,8 @@ void BackendManager::for_each(Visit visit) {
   }
 }
 
-void BackendManager::install(const Topology& topology, const std::vector<GroupIndex>& to_drain) {
+void BackendManager::install(const Topology& topology, const std::vector<GroupIndex>& to_drain,
+                             const Stays& stays) {
   std::array<ByGroup, kLaneCount> old = std::move(shared_);
   const ByGroup& old_main = old[static_cast<size_t>(Lane::kResp2)];
   std::vector<std::shared_ptr<ServerStats>> old_stats = std::move(stats_);
@@ -76,7 +77,7 @@ void BackendManager::install(const Topology& topology, const std::vector<GroupIn
       if (group.server == backend->group().server) backend->set_credentials(group);
     }
   }
-  mark(topology, to_drain);
+  mark(topology, to_drain, stays);
   for (size_t group = 0; group < groups_.size(); ++group) {
     main(static_cast<GroupIndex>(group)).open();
   }
@@ -135,7 +136,8 @@ Backend& BackendManager::replica(GroupIndex group, size_t number, uint32_t db, L
   return *backend;
 }
 
-void BackendManager::mark(const Topology& topology, const std::vector<GroupIndex>& to_drain) {
+void BackendManager::mark(const Topology& topology, const std::vector<GroupIndex>& to_drain,
+                          const Stays& stays) {
   draining_.clear();
   const auto mark_one = [&](const Backend& backend) {
     for (const GroupIndex index : to_drain) {
@@ -148,7 +150,12 @@ void BackendManager::mark(const Topology& topology, const std::vector<GroupIndex
   };
   for_each(mark_one);
   for (const auto& backend : retired_) mark_one(*backend);
-  for (const auto& [backend, lent] : lent_) mark_one(*backend);
+  if (!to_drain.empty()) {
+    for (const auto& [backend, lent] : lent_) {
+      // One that waits for a key of another slot may do so for ever.
+      if (lent.client == nullptr || !stays(*lent.client, *backend)) mark_one(*backend);
+    }
+  }
   for (const auto& backend : returned_) mark_one(*backend);
 }
 

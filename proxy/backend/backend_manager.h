@@ -25,14 +25,18 @@ class BackendManager {
       : worker_(worker), resolver_(resolver) {}
 
   // Follows a new topology: connects to new servers; those that are gone finish what is in flight.
-  // is_drained() is about what had been accepted until now for the groups `to_drain`.
-  void install(const Topology& topology, const std::vector<GroupIndex>& to_drain);
+  // is_drained() is about what had been accepted until now for the groups `to_drain`, but for what
+  // clients wait for on connections of their own that `stays` names: nothing else runs on those.
+  using Stays = std::function<bool(const Client& client, const Backend& backend)>;
+  void install(const Topology& topology, const std::vector<GroupIndex>& to_drain,
+               const Stays& stays);
   // Nothing of that can run at its server any more. Also true when a server is in no group any more
   // and the last of its backends is gone.
   bool is_drained();
   // No connection that was given up can still run something.
   bool is_settled() const;
-  // For a log: the first server that is_drained() waits for, empty if none.
+  // For people: the first server that is_drained() waited for when it was asked last, empty if
+  // none.
   std::string undrained() const;
 
   Backend& get(GroupIndex group, uint32_t db, Lane lane) {
@@ -93,7 +97,7 @@ class BackendManager {
     std::array<ByDatabase, kLaneCount> backends;
   };
 
-  void mark(const Topology& topology, const std::vector<GroupIndex>& to_drain);
+  void mark(const Topology& topology, const std::vector<GroupIndex>& to_drain, const Stays& stays);
   bool is_current(const Backend& backend) const;
   bool is_known_server(const Address& server) const;
   std::unique_ptr<Backend> make(GroupIndex group, uint32_t db, Lane lane);

@@ -59,6 +59,8 @@ class Dispatcher : private SlotGate::Host {
   bool answered(Task* task, std::string_view& reply);
   // Watched keys may be elsewhere now, and so may those that clients wait for.
   void topology_changed();
+  // The client waits on that connection, for a key that is still served there.
+  bool wait_stays(const Client& client, const Backend& backend);
   // The client's own connections to servers are not needed any more.
   void drop_connections(Client& client);
 
@@ -207,6 +209,8 @@ class Dispatcher : private SlotGate::Host {
   bool wait_answered(Client& client, Task* task, std::string_view reply);
   // is_unsent: no server has looked for elements yet.
   bool wait_again(Client& client, Task* task, const Client::Wait& wait, bool is_unsent);
+  // The key's slot is open, and the connection is one to its group as it is now.
+  bool is_served_by(std::string_view key, const Backend& backend) const;
   void recall(Client& client, Backend& backend);
   void recall_again(const Backend* backend);
   std::string too_many_connections() const;

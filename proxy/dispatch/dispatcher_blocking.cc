@@ -184,26 +184,31 @@ void Dispatcher::topology_changed() {
   worker_.backends().for_each_lent([this](Backend& backend, Client* user) {
     if (user == nullptr) return;
     Client& client = *user;
-    const auto stays = [&](std::string_view key) {
-      const Place place = worker_.topology().router->place(key);
-      return place.open && backend.serves(worker_.topology().groups[place.group]);
-    };
     if (client.watch != nullptr && client.watch->backend == &backend) {
-      if (!stays(client.watch->key) && !is_sabotaged(Sabotage::kWatchKept)) {
+      if (!is_served_by(client.watch->key, backend) && !is_sabotaged(Sabotage::kWatchKept)) {
         client.watch->broken = true;
       }
       return;
     }
     if (client.wait == nullptr || client.wait->recalled) return;
-    RequestParser parser;
-    RequestProgress progress;
-    parser.parse(client.wait->request, progress, {UINT64_MAX, UINT64_MAX, true});
-    std::string_view error;
-    const Command* command = find_command(parser.args()[0]);
-    if (!find_keys(*command, parser.args(), positions_, error) || positions_.empty()) return;
-    if (stays(parser.args()[positions_.front()])) return;
-    recall(client, backend);
+    if (!wait_stays(client, backend)) recall(client, backend);
   });
+}
+
+bool Dispatcher::wait_stays(const Client& client, const Backend& backend) {
+  if (client.wait == nullptr || client.wait->backend != &backend) return false;
+  RequestParser parser;
+  RequestProgress progress;
+  parser.parse(client.wait->request, progress, {UINT64_MAX, UINT64_MAX, true});
+  std::string_view error;
+  const Command* command = find_command(parser.args()[0]);
+  if (!find_keys(*command, parser.args(), positions_, error) || positions_.empty()) return true;
+  return is_served_by(parser.args()[positions_.front()], backend);
+}
+
+bool Dispatcher::is_served_by(std::string_view key, const Backend& backend) const {
+  const Place place = worker_.topology().router->place(key);
+  return place.open && backend.serves(worker_.topology().groups[place.group]);
 }
 
 void Dispatcher::recall(Client& client, Backend& backend) {

@@ -82,6 +82,23 @@ def test_waiting(t):
             client.close()
 
 
+def test_waits_of_other_slots(t):
+    """Who waits for a key of a slot that stays, for ever maybe, does not keep the group's other slots from leaving."""
+    with Moving(t) as cluster, cluster.proxy.client(timeout=60) as waiting:
+        waiting.send("BLPOP", "q", "0")
+        wait_until(lambda: cluster.blocked() == 1, 20, "the wait")
+        [wait] = [line for line in cluster.servers[0].client().call("CLIENT", "LIST").splitlines() if b"flags=b" in line]
+        cluster.move("another")
+        cluster.move("another")
+        t.check(wait.split()[0] in cluster.servers[0].client().call("CLIENT", "LIST"), "the wait was left alone")
+        cluster.move("q")
+        wait_until(lambda: cluster.servers[1].client().call("CLIENT", "LIST").count(b"flags=b") == 1, 20,
+                   "the wait to be at the new server")
+        with cluster.proxy.client() as other:
+            other.call("RPUSH", "q", "1")
+        t.equal(waiting.read(), [b"q", b"1"], "and gets what comes")
+
+
 def test_delivered_once(t):
     """Elements pushed and popped while the slot goes back and forth."""
     with Moving(t) as cluster:

@@ -255,7 +255,8 @@ TEST_SUITE("proxy/worker_manager") {
     SUBCASE("or never, if a newer table comes first") {
       CHECK_FALSE(locked.is_told());
       const Told open = cluster.install(cluster.table(3));
-      CHECK(locked.wait() == "table 2 was superseded by table 3");
+      CHECK(locked.wait() == "table 2 was superseded by table 3 while it waited for server " +
+                                 cluster.a.address().to_string() + " of group a");
       CHECK(open.wait() == "3");
       cluster.a.keep_back("");
       CHECK(client.read() == "+OK\r\n");
