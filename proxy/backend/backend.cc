@@ -117,6 +117,7 @@ void Backend::give_up() {
 
 void Backend::disconnect() noexcept {
   if (!is_open()) return;
+  ++connections_ended_;
   stats_->connections.subtract();
   close();
 }
@@ -544,6 +545,7 @@ void Backend::end_connection(const std::string& reason, bool server_closed) {
     given_up_.push_back(identity_);
     if (identity_.id.empty()) {
       given_up_.back().fd = release();
+      ++connections_ended_;
       stats_->connections.subtract();
     }
   }
@@ -601,6 +603,10 @@ void Backend::on_flush() {
   const Ticks now = loop_.now();
   for (Task* task = unsent_; task != nullptr; task = task->next_of_backend) task->sent = now;
   unsent_ = nullptr;
+}
+
+void Backend::on_sent() {
+  if (output_bytes() > 0) last_sent_part_ = loop_.now();
 }
 
 void Backend::on_data(std::string_view bytes) {
@@ -814,8 +820,9 @@ void Backend::check_timeouts() {
       if (is_unidentified_ && tasks_.empty()) identify_again();
       if (!tasks_.empty()) {
         const Task* oldest = tasks_.front();
-        const Ticks since =
-            std::max(oldest->sent == 0 ? oldest->started : oldest->sent, last_received_);
+        // A server that takes a large request bit by bit is at work.
+        const Ticks since = std::max({oldest->sent == 0 ? oldest->started : oldest->sent,
+                                      last_received_, last_sent_part_});
         if (patience_ >= 0 && now - since >= to_ticks(config.request_timeout) + patience_) {
           stats_->timeouts.add();
           lose("did not answer within " + std::to_string(config.request_timeout.count()) + " ms");

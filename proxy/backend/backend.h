@@ -73,6 +73,9 @@ class Backend : public Stream {
   // As its server knows the connection; empty before it is made, and where the server does not
   // tell.
   bool is_ready() const noexcept { return state_ == State::kReady; }
+  // Another number for each connection that it has had: state at the server, as of WATCH, ends with
+  // the connection.
+  uint32_t connection() const noexcept { return connections_ended_; }
   const std::string& client_id() const noexcept { return identity_.id; }
   // It is connected, and its server knows no CLIENT ID: Pika, and Redis before 5.0.
   bool lacks_client_id() const noexcept { return state_ == State::kReady && identity_.id.empty(); }
@@ -143,6 +146,7 @@ class Backend : public Stream {
   void on_connect(int error) override;
   void on_end(int error) override;
   void on_flush() override;
+  void on_sent() override;
 
   void start_connect();
   void connect_to(const Address& address);
@@ -235,6 +239,9 @@ class Backend : public Stream {
   Ticks state_since_ = 0;
   Ticks ready_since_ = 0;
   Ticks last_received_ = 0;
+  // When the kernel took a part of what was too much for it at once.
+  Ticks last_sent_part_ = 0;
+  uint32_t connections_ended_ = 0;
   Ticks pause_ = 0;  // Before the next attempt.
   std::optional<EventLoop::TimerId> retry_timer_;
   uint32_t attempt_ = 0;  // Rotates through a name's addresses.

@@ -192,7 +192,11 @@ class Client : public Stream {
   struct Watch {
     Backend* backend;
     std::string key;      // One of the watched ones: all lie in the same slot.
-    bool broken = false;  // Its slot has moved, or the connection is lost: EXEC answers nil.
+    // Backend::connection() when the first WATCH was answered.
+    std::optional<uint32_t> connection;
+    // Its slot has moved, or what was watched over a lost connection is not any more. (That the
+    // connection is lost now is for Dispatcher::is_broken() to see.) EXEC answers nil.
+    bool broken = false;
   };
   std::unique_ptr<Watch> watch;
   // A WAIT, see dispatcher_wait.cc; who looks at servers for it must not keep it alive.

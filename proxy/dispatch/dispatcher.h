@@ -149,6 +149,8 @@ class Dispatcher : private SlotGate::Host {
   void exec(Request& request);
   void send_block(Request& request, std::string_view key);
   void watch(Request& request);
+  // Whether EXEC must not be sent, since changes of a watched key may have been missed.
+  static bool is_broken(const Client::Watch& watch) noexcept;
   void drop_watch(Client& client);
   void watch_answered(Client& client, const Task& task, std::string_view reply);
   std::string exec_error(const Task& task, std::string_view reply) const;

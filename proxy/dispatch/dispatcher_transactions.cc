@@ -152,7 +152,7 @@ void Dispatcher::exec(Request& request) {
     client.reply_error("EXECABORT Transaction discarded because of previous errors.");
     return;
   }
-  if (client.watch != nullptr && client.watch->broken) {
+  if (client.watch != nullptr && is_broken(*client.watch)) {
     drop_watch(client);
     client.reply(resp::null_array(client.version()));
     return;
@@ -211,7 +211,7 @@ void Dispatcher::send_block(Request& request, std::string_view key) {
   Task* task = task_of(request);
   Backend* backend = &worker_.backends().get(group, request.db, request.client.session.lane);
   if (const Client::Watch* watch = request.client.watch.get()) {
-    if (watch->broken) {
+    if (is_broken(*watch)) {
       worker_.complete(task, resp::null_array(request.client.version()));
       return;
     }
@@ -259,6 +259,12 @@ void Dispatcher::watch(Request& request) {
   backend.write(request.raw);
 }
 
+bool Dispatcher::is_broken(const Client::Watch& watch) noexcept {
+  // A server that closes idle connections, a reset: the next one would know of no WATCH, and
+  // execute whatever has happened.
+  return watch.broken || watch.connection != watch.backend->connection();
+}
+
 void Dispatcher::drop_watch(Client& client) {
   if (client.watch == nullptr) return;
   Backend* backend = client.watch->backend;
@@ -282,7 +288,13 @@ void Dispatcher::watch_answered(Client& client, const Task& task, std::string_vi
   if (task.command->name == "watch") {
     // Refused, or the connection was lost: nothing is watched there any more.
     const std::string_view start = task.reply.size() > 0 ? task.reply.view() : piece;
-    if (task.is_error || !start.starts_with('+')) drop_watch(client);
+    if (task.is_error || !start.starts_with('+')) {
+      drop_watch(client);
+    } else if (!client.watch->connection) {
+      client.watch->connection = backend->connection();
+    } else if (*client.watch->connection != backend->connection()) {
+      client.watch->broken = true;  // What was watched before, over the one that is gone.
+    }
     return;
   }
   // EXEC: with its answer nothing is watched any more.

@@ -14,6 +14,7 @@ A file takes --pikaproxy PATH, --seed N and names of tests (all without names), 
 import argparse
 import random
 import re
+import sys
 import threading
 import time
 import traceback
@@ -79,6 +80,9 @@ def run_tests(doc, tests):
     print("seed %d" % options.seed, flush=True)
     t = Tests(options.pikaproxy, options.seed)
     known = {test.__name__[len("test_"):]: test for test in tests}
+    for name in vars(sys.modules["__main__"]):
+        if name.startswith("test_"):
+            t.check(name[len("test_"):] in known, "%s is one of those that are run" % name)
     for name in options.names or known:
         t.test = name
         start = time.monotonic()

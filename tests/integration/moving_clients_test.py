@@ -204,4 +204,4 @@ def test_watching(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_waiting, test_delivered_once, test_scripts_in_transactions, test_watching]))
+    sys.exit(run_tests(__doc__, [test_waiting, test_waits_of_other_slots, test_delivered_once, test_scripts_in_transactions, test_watching]))

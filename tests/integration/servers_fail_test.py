@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 
 import fake_dns
 from checks import keys_of_group, run_tests
@@ -237,6 +238,34 @@ def test_stopped(t):
         cluster.check_others_answer("after the time-out")
         server.send_signal(signal.SIGCONT)
         cluster.check_recovers("after SIGCONT")
+
+
+class SlowReader(socket.socket):
+    """Takes `size` bytes with `pauses` pauses in between."""
+    size, pauses, pause_s = 48 << 20, 12, 0.3
+
+    def recv_into(self, *args):
+        count = super().recv_into(*args)
+        self.taken = getattr(self, "taken", 0) + count
+        if self.taken // (self.size // self.pauses) > (self.taken - count) // (self.size // self.pauses):
+            threading.Event().wait(self.pause_s)
+        return count
+
+
+def test_takes_a_large_request_bit_by_bit(t):
+    """Longer than backend.request_timeout in all, but never silent for so long."""
+    def slow_down(connection):
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        connection.socket = SlowReader(fileno=connection.socket.detach())
+
+    with FakeServer() as bad:
+        bad.on_accept = slow_down
+        with Cluster(t, bad, {"backend.request_timeout": "2s"}) as cluster, \
+                cluster.proxy.client(timeout=60) as client:
+            key = KEYS[BAD][0]
+            value = b"x" * SlowReader.size
+            t.equal(client.call("SET", key, value), "OK", "a request that takes its time")
+            t.check(client.call("GET", key) == value, "is whole")
 
 
 def client_has_errors(client):
@@ -675,7 +704,7 @@ def test_mset_with_a_dead_group(t):
         t.equal(client.call("EVAL", "return 1", "0"), 1, "a script without keys runs at a group that lives")
 
 
-TESTS = [test_killed, test_stopped, test_garbage, test_resp3_answer, test_huge_length, test_garbage_from_the_start,
+TESTS = [test_killed, test_stopped, test_takes_a_large_request_bit_by_bit, test_garbage, test_resp3_answer, test_huge_length, test_garbage_from_the_start,
          test_closes_in_mid_reply, test_closes_after_some_replies, test_closes_in_a_large_reply, test_unsolicited,
          test_error_answers, test_noauth, test_accepts_and_closes, test_never_accepts, test_wrong_password,
          test_missing_password, test_password_with_user, test_old_auth, test_host_names, test_unknown_host,

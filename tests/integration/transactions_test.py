@@ -289,8 +289,38 @@ def test_server_lost(t):
         for server in cluster.servers:
             server.kill()
         t.error(waiting.read(), "ERR server .* of group .*", "who waits is told")
-        t.error(watching.call("EXEC"), "ERR server .* of group .*", "EXEC over a lost WATCH fails")
+        t.equal(watching.call("EXEC"), None, "EXEC over a lost WATCH does nothing")
+        t.error(watching.call("WATCH", key), "ERR server .* of group .*", "and another WATCH tells why")
         t.error(watching.call("EXEC"), "ERR EXEC without MULTI", "and ends the transaction")
+
+
+def test_connection_of_watch_lost(t):
+    """A server that closes idle connections forgets what they watched, and the next connection knows nothing of it."""
+    with RedisServer() as server, PikaProxy(t.pikaproxy, [server], {"proxy.workers": 1}) as proxy, \
+            proxy.client() as client, proxy.client() as other, server.client() as direct:
+        def close_watching():
+            direct.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            # Over the connection of all: the proxy sees the ends of both at once.
+            wait_until(lambda: other.call("INCR", "seen") in range(1, 10 ** 6), 20, "the server to be there again")
+
+        for name, before_exec, expected in (
+                ("lost after WATCH", [], None), ("lost in MULTI", [["MULTI"], ["SET", "key", "mine"]], None)):
+            other.call("SET", "key", "old")
+            t.equal(client.call("WATCH", "key"), "OK", "WATCH")
+            replies = client.call_many(before_exec) if before_exec else []
+            t.equal(len(replies), len(before_exec), "what is queued")
+            close_watching()
+            t.equal(other.call("SET", "key", "theirs"), "OK", "somebody else writes")
+            if not before_exec:
+                client.call_many([["MULTI"], ["SET", "key", "mine"]])
+            t.equal(client.call("EXEC"), expected, "EXEC when the connection was %s" % name)
+            t.equal(other.call("GET", "key"), b"theirs", "nothing was written when it was %s" % name)
+        t.equal(client.call("WATCH", "key"), "OK", "WATCH")
+        close_watching()
+        t.equal(client.call("WATCH", "{key}2"), "OK", "WATCH of another key, over another connection")
+        t.equal(client.call_many([["MULTI"], ["SET", "key", "mine"], ["EXEC"]])[2], None, "the first one was lost")
+        t.equal(client.call("WATCH", "key"), "OK", "and then, WATCH")
+        t.equal(client.call_many([["MULTI"], ["SET", "key", "mine"], ["EXEC"]])[2], ["OK"], "works as ever")
 
 
 def move_away(t, answers, then, **options):
@@ -396,6 +426,7 @@ if __name__ == "__main__":
     sys.exit(run_tests(__doc__, [test_as_redis, test_one_slot, test_isolation, test_server_refuses, test_blocking, test_a_group_called_block,
                                  test_who_leaves_with_much_behind_a_wait,
                                  test_bound, test_much_behind_a_wait, test_large_results, test_results_in_pieces,
-                                 test_server_lost, test_the_end_of_a_wait_is_asked_for_again,
+                                 test_server_lost, test_connection_of_watch_lost,
+                                 test_the_end_of_a_wait_is_asked_for_again,
                                  test_a_wait_that_is_lost_when_its_slot_moves, test_a_wait_that_cannot_be_ended,
                                  test_a_connection_that_may_be_unblocked_late]))
