@@ -821,8 +821,8 @@ void Backend::check_timeouts() {
       if (!tasks_.empty()) {
         const Task* oldest = tasks_.front();
         // A server that takes a large request bit by bit is at work.
-        const Ticks since = std::max({oldest->sent == 0 ? oldest->started : oldest->sent,
-                                      last_received_, last_sent_part_});
+        const Ticks since = std::max(
+            {oldest->sent == 0 ? oldest->started : oldest->sent, last_received_, last_sent_part_});
         if (patience_ >= 0 && now - since >= to_ticks(config.request_timeout) + patience_) {
           stats_->timeouts.add();
           lose("did not answer within " + std::to_string(config.request_timeout.count()) + " ms");

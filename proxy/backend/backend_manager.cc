@@ -283,6 +283,12 @@ void BackendManager::check_timeouts() {
   for_each([](Backend& backend) { backend.check_timeouts(); });
   for_each_lent([](Backend& backend, Client*) { backend.check_timeouts(); });
   for (size_t i = 0; i < returned_.size(); ++i) returned_[i]->check_timeouts();
+  // Who is lost is of no use, and takes the place of one that would be.
+  std::erase_if(returned_, [this](std::unique_ptr<Backend>& backend) {
+    if (backend->is_clean()) return false;
+    retire(std::move(backend));
+    return true;
+  });
   // By index: what it leads to may retire others.
   for (size_t i = 0; i < retired_.size(); ++i) retired_[i]->check_timeouts();
   std::erase_if(retired_, [this](std::unique_ptr<Backend>& backend) {

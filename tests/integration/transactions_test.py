@@ -2,6 +2,7 @@
 """MULTI, EXEC, WATCH and what waits at a server (BLPOP ...) behave as with one Redis, within a slot."""
 
 import itertools
+import re
 import sys
 import threading
 
@@ -323,6 +324,33 @@ def test_connection_of_watch_lost(t):
         t.equal(client.call_many([["MULTI"], ["SET", "key", "mine"], ["EXEC"]])[2], ["OK"], "works as ever")
 
 
+def test_connections_that_were_lost_are_replaced(t):
+    """Those that are kept for the next client, when its server has closed all of them."""
+    with RedisServer() as server, PikaProxy(t.pikaproxy, [server], {"proxy.workers": 1}) as proxy, \
+            server.client() as direct:
+        clients = [proxy.client() for _ in range(40)]
+        for client in clients:
+            # Those of database 0 are made again when they are lost.
+            t.equal(client.call_many([["SELECT", "1"], ["WATCH", "key"]]), ["OK", "OK"], "WATCH")
+        for client in clients:
+            t.equal(client.call("UNWATCH"), "OK", "UNWATCH")
+        direct.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+        def connections():
+            stats = direct.call("INFO", "stats")
+            return int(re.search(rb"total_connections_received:(\d+)", stats).group(1))
+
+        def is_one_kept():
+            before = connections()
+            for _ in range(5):
+                clients[0].call_many([["WATCH", "key"], ["UNWATCH"]])
+            return connections() == before
+
+        wait_until(is_one_kept, 20, "a connection that serves one WATCH after the other")
+        for client in clients:
+            client.close()
+
+
 def move_away(t, answers, then, **options):
     """A BLPOP waits at a server of which only what it `answers` to CLIENT UNBLOCK is of interest; its slot goes to a
     real one. then(the waiting client, a client of the new server)."""
@@ -426,7 +454,7 @@ if __name__ == "__main__":
     sys.exit(run_tests(__doc__, [test_as_redis, test_one_slot, test_isolation, test_server_refuses, test_blocking, test_a_group_called_block,
                                  test_who_leaves_with_much_behind_a_wait,
                                  test_bound, test_much_behind_a_wait, test_large_results, test_results_in_pieces,
-                                 test_server_lost, test_connection_of_watch_lost,
+                                 test_server_lost, test_connection_of_watch_lost, test_connections_that_were_lost_are_replaced,
                                  test_the_end_of_a_wait_is_asked_for_again,
                                  test_a_wait_that_is_lost_when_its_slot_moves, test_a_wait_that_cannot_be_ended,
                                  test_a_connection_that_may_be_unblocked_late]))
