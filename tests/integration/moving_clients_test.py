@@ -87,7 +87,8 @@ def test_waits_of_other_slots(t):
     with Moving(t) as cluster, cluster.proxy.client(timeout=60) as waiting:
         waiting.send("BLPOP", "q", "0")
         wait_until(lambda: cluster.blocked() == 1, 20, "the wait")
-        [wait] = [line for line in cluster.servers[0].client().call("CLIENT", "LIST").splitlines() if b"flags=b" in line]
+        listed = cluster.servers[0].client().call("CLIENT", "LIST").splitlines()
+        [wait] = [line for line in listed if b"flags=b" in line]
         cluster.move("another")
         cluster.move("another")
         t.check(wait.split()[0] in cluster.servers[0].client().call("CLIENT", "LIST"), "the wait was left alone")
@@ -203,5 +204,50 @@ def test_watching(t):
             t.equal(client.call("GET", "{w}n"), b"%d" % (clients * rounds), "every addition counts")
 
 
+def test_between_databases(t):
+    """MOVE and COPY DB while the slot goes back and forth: the key is where it was put, and nowhere else."""
+    with Moving(t) as cluster:
+        wrong = []
+        ended = threading.Event()
+
+        def change(number):
+            key = "{w}%d" % number
+            value = b"of %d" % number
+            rng = t.rng_of("client %d" % number)
+            with cluster.proxy.client(timeout=60) as zero, cluster.proxy.client(timeout=60) as one:
+                one.call("SELECT", "1")
+                zero.call("SET", key, value)
+                at = 0
+                here, there = zero, one
+                while not ended.is_set() and not wrong:
+                    kind = rng.choice(("move", "move what is not there", "copy", "look"))
+                    if kind == "move":
+                        replies, expected = [here.call("MOVE", key, 1 - at)], [1]
+                    elif kind == "move what is not there":
+                        replies, expected = [there.call("MOVE", key, at)], [0]
+                    elif kind == "copy":
+                        replies = [here.call("COPY", key, key, "DB", 1 - at), there.call("GET", key)]
+                        replies.append(here.call("DEL", key))
+                        expected = [1, value, 1]
+                    else:
+                        replies, expected = [here.call("GET", key), there.call("GET", key)], [value, None]
+                    if replies != expected:
+                        wrong.append((key, kind, at, replies))
+                    if kind in ("move", "copy"):
+                        at = 1 - at
+                        here, there = there, here
+
+        threads = [threading.Thread(target=change, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(MOVES):
+            cluster.move("{w}n")
+        ended.set()
+        for thread in threads:
+            thread.join()
+        t.equal(wrong, [], "every reply is that of one Redis")
+
+
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_waiting, test_waits_of_other_slots, test_delivered_once, test_scripts_in_transactions, test_watching]))
+    sys.exit(run_tests(__doc__, [test_waiting, test_waits_of_other_slots, test_delivered_once,
+                                 test_scripts_in_transactions, test_watching, test_between_databases]))
