@@ -191,7 +191,7 @@ class Client : public Stream {
   // What a WATCH has made of one of our connections to a server.
   struct Watch {
     Backend* backend;
-    std::string key;      // One of the watched ones: all lie in the same slot.
+    std::string key;  // One of the watched ones: all lie in the same slot.
     // Backend::connection() when the first WATCH was answered.
     std::optional<uint32_t> connection;
     // Its slot has moved, or what was watched over a lost connection is not any more. (That the
