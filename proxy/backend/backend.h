@@ -40,6 +40,9 @@ class Backend : public Stream {
   Backend(Worker& worker, Resolver& resolver, const GroupConfig& group, uint32_t db, Lane lane,
           std::shared_ptr<ServerStats> stats);
   ~Backend() override;
+  // One client has it for itself: whether it works says nothing of the server, which may just have
+  // no room for it.
+  void dedicate() noexcept { is_dedicated_ = true; }
 
   // Takes a task whose request of `size` bytes follows by write(). False: the task was answered
   // with an error that says why, and nothing must be written.
@@ -193,7 +196,7 @@ class Backend : public Stream {
   // The reply of a server without RESP3, for a client with it.
   void complete_lifted(Task* task, std::string_view piece);
   // The connection whose state is the server's state.
-  bool is_main() const noexcept { return db_ == 0 && lane_ == Lane::kResp2; }
+  bool is_main() const noexcept { return db_ == 0 && lane_ == Lane::kResp2 && !is_dedicated_; }
 
   // Constant after construction.
   Worker& worker_;
@@ -224,6 +227,7 @@ class Backend : public Stream {
   // The server was busy with a script, or is, and has not said who we are.
   bool is_unidentified_ = false;
   bool is_careless_ = false;
+  bool is_dedicated_ = false;
   uint8_t needs_ = 0;     // Need bits of what was accepted before the connection is ready.
   StrayLine stray_line_;  // Of careless servers.
   Ticks patience_ = 0;

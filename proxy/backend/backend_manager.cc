@@ -221,6 +221,7 @@ Backend* BackendManager::lend(GroupIndex group, uint32_t db, Client* client) {
   if (backend == nullptr) {
     if (lent_.size() >= worker_.config().backend.dedicated_max) return nullptr;
     backend = make(group, db, lane);
+    backend->dedicate();
   }
   Backend* lent = backend.get();
   lent_.emplace(lent, Lent{std::move(backend), client});

@@ -295,6 +295,22 @@ def test_server_lost(t):
         t.error(watching.call("EXEC"), "ERR EXEC without MULTI", "and ends the transaction")
 
 
+def test_server_without_room(t):
+    """A server that takes no further connection is well for those that there are."""
+    with RedisServer() as server, PikaProxy(t.pikaproxy, [server], {"proxy.workers": 1}) as proxy, \
+            proxy.client() as client, server.client() as direct:
+        t.equal(client.call("SET", "key", "value"), "OK", "the connection of all")
+        number = int(re.search(rb"connected_clients:(\d+)", direct.call("INFO", "clients")).group(1))
+        t.equal(direct.call("CONFIG", "SET", "maxclients", number), "OK", "no room")
+        t.error(client.call("BLPOP", "queue", "0.01"), "ERR server .* is not reachable: .*",
+                "a connection of one's own")
+        t.equal(client.call("GET", "key"), b"value", "the others go on")
+        t.equal(proxy.metric("pikaproxy_backend_up"), 1, "the server is up")
+        t.equal(proxy.http("/readyz")[0], 200, "the proxy is ready")
+        direct.call("CONFIG", "SET", "maxclients", number + 1)
+        t.equal(client.call("BLPOP", "queue", "0.01"), None, "with room")
+
+
 def test_connection_of_watch_lost(t):
     """A server that closes idle connections forgets what they watched, and the next connection knows nothing of it."""
     with RedisServer() as server, PikaProxy(t.pikaproxy, [server], {"proxy.workers": 1}) as proxy, \
@@ -330,8 +346,7 @@ def test_connections_that_were_lost_are_replaced(t):
             server.client() as direct:
         clients = [proxy.client() for _ in range(40)]
         for client in clients:
-            # Those of database 0 are made again when they are lost.
-            t.equal(client.call_many([["SELECT", "1"], ["WATCH", "key"]]), ["OK", "OK"], "WATCH")
+            t.equal(client.call("WATCH", "key"), "OK", "WATCH")
         for client in clients:
             t.equal(client.call("UNWATCH"), "OK", "UNWATCH")
         direct.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -454,7 +469,7 @@ if __name__ == "__main__":
     sys.exit(run_tests(__doc__, [test_as_redis, test_one_slot, test_isolation, test_server_refuses, test_blocking, test_a_group_called_block,
                                  test_who_leaves_with_much_behind_a_wait,
                                  test_bound, test_much_behind_a_wait, test_large_results, test_results_in_pieces,
-                                 test_server_lost, test_connection_of_watch_lost, test_connections_that_were_lost_are_replaced,
+                                 test_server_lost, test_server_without_room, test_connection_of_watch_lost, test_connections_that_were_lost_are_replaced,
                                  test_the_end_of_a_wait_is_asked_for_again,
                                  test_a_wait_that_is_lost_when_its_slot_moves, test_a_wait_that_cannot_be_ended,
                                  test_a_connection_that_may_be_unblocked_late]))
