@@ -73,12 +73,12 @@ class Backend : public Stream {
     return (state_ == State::kReady || accepted_ == 0) && !retired_ && !auth_lost_ &&
            given_up_.empty();
   }
-  // As its server knows the connection; empty before it is made, and where the server does not
-  // tell.
   bool is_ready() const noexcept { return state_ == State::kReady; }
   // Another number for each connection that it has had: state at the server, as of WATCH, ends with
   // the connection.
   uint32_t connection() const noexcept { return connections_ended_; }
+  // As its server knows the connection; empty before it is made, and where the server does not
+  // tell.
   const std::string& client_id() const noexcept { return identity_.id; }
   // It is connected, and its server knows no CLIENT ID: Pika, and Redis before 5.0.
   bool lacks_client_id() const noexcept { return state_ == State::kReady && identity_.id.empty(); }

@@ -139,6 +139,7 @@ Backend& BackendManager::replica(GroupIndex group, size_t number, uint32_t db, L
 void BackendManager::mark(const Topology& topology, const std::vector<GroupIndex>& to_drain,
                           const Stays& stays) {
   draining_.clear();
+  if (to_drain.empty()) return;
   const auto mark_one = [&](const Backend& backend) {
     for (const GroupIndex index : to_drain) {
       const GroupConfig& group = topology.groups[index];
@@ -150,11 +151,9 @@ void BackendManager::mark(const Topology& topology, const std::vector<GroupIndex
   };
   for_each(mark_one);
   for (const auto& backend : retired_) mark_one(*backend);
-  if (!to_drain.empty()) {
-    for (const auto& [backend, lent] : lent_) {
-      // One that waits for a key of another slot may do so for ever.
-      if (lent.client == nullptr || !stays(*lent.client, *backend)) mark_one(*backend);
-    }
+  for (const auto& [backend, lent] : lent_) {
+    // One that waits for a key of another slot may do so for ever.
+    if (lent.client == nullptr || !stays(*lent.client, *backend)) mark_one(*backend);
   }
   for (const auto& backend : returned_) mark_one(*backend);
 }

@@ -210,9 +210,5 @@ def is_waiting(story):
         return b"flags=b" in server.call("CLIENT", "LIST")
 
 
-TESTS = [test_a_watched_key_that_moved, test_an_element_on_its_way, test_a_transfer_whose_answer_was_lost,
-         test_late_at_the_source_migrate, test_late_at_the_source_copy, test_late_at_the_source_copy_by_type,
-         test_late_at_the_target_migrate, test_late_at_the_target_copy]
-
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, TESTS))
+    sys.exit(run_tests(__doc__))

@@ -285,5 +285,4 @@ def test_many_users_and_changes(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_life_of_a_user, test_default_user, test_users_of_the_file, test_after_a_restart,
-                                 test_hostile_bodies, test_many_users_and_changes]))
+    sys.exit(run_tests(__doc__))

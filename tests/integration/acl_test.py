@@ -312,6 +312,4 @@ def test_random_rules(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_as_redis, test_subscribing, test_scripts_must_be_named, test_default_user_and_passwords,
-                                 test_acl_commands, test_changes_reach_connections, test_bad_rules_are_refused,
-                                 test_random_rules]))
+    sys.exit(run_tests(__doc__))

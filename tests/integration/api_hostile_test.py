@@ -278,5 +278,4 @@ def test_guessing_does_not_stop_others(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_hostile_bodies, test_hostile_requests, test_crowds,
-                                 test_guessing_does_not_stop_others]))
+    sys.exit(run_tests(__doc__))

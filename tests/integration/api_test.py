@@ -274,6 +274,4 @@ def test_events(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_document_is_openapi, test_operations_and_roles_agree,
-                                 test_every_operation_answers_as_documented,
-                                 test_own_operations_succeed_as_documented, test_events]))
+    sys.exit(run_tests(__doc__))

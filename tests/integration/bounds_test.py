@@ -690,11 +690,5 @@ def test_memory_max_bounds_large_replies(t):
             t.equal(client.call("STRLEN", "k"), 32 * MB, "afterwards it works")
 
 
-TESTS = [test_max_clients, test_long_pipeline, test_pipeline_max_bounds_what_is_in_flight,
-         test_client_that_does_not_read, test_client_output_timeout, test_client_idle_timeout,
-         test_ten_thousand_idle_clients, test_largest_value, test_bulk_and_request_max,
-         test_announced_lengths_cost_nothing, test_memory_after_a_large_pipeline, test_memory_after_bursts,
-         test_memory_after_a_large_reply, test_memory_after_large_requests, test_pending_max, test_queue_max, test_memory_max, test_memory_max_bounds_large_replies]
-
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, TESTS))
+    sys.exit(run_tests(__doc__))

@@ -188,12 +188,4 @@ def test_an_idle_connection_that_the_server_closes_is_no_warning(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [
-        test_a_line_break_in_a_key_is_refused,
-        test_split_requests_too,
-        test_a_request_that_came_before_the_server_was_known,
-        test_an_empty_line_behind_an_error_is_skipped,
-        test_keys_of_the_server_are_not_shown,
-        test_a_login_that_was_lost_is_noticed,
-        test_an_idle_connection_that_the_server_closes_is_no_warning,
-    ]))
+    sys.exit(run_tests(__doc__))

@@ -291,7 +291,5 @@ def test_chaos(t):
             server.stop()
 
 
-TESTS = [test_chaos]
-
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, TESTS))
+    sys.exit(run_tests(__doc__))

@@ -101,4 +101,4 @@ def test_announce(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_off, test_replies, test_a_cluster_client, test_announce]))
+    sys.exit(run_tests(__doc__))

@@ -396,5 +396,4 @@ def kill_at(cluster, cancels):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_groups, test_slots_and_topology, test_passwords, test_migrations,
-                                 test_killed_at_every_point]))
+    sys.exit(run_tests(__doc__))

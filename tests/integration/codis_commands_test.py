@@ -61,4 +61,4 @@ def test_replies(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_replies]))
+    sys.exit(run_tests(__doc__))

@@ -1093,13 +1093,5 @@ def test_two_hundred_connections(t):
                 client.close()
 
 
-TESTS = [test_differential_at_once, test_many_keys, test_mget_of_ten_thousand, test_large_mget,
-         test_slots, test_crossslot, test_scan, test_random_key, test_flush, test_databases, test_databases_in_order, test_scripts,
-         test_script_order, test_script_after_restart, test_functions, test_hello, test_auth, test_reset_and_quit,
-         test_client, test_client_kill_with_requests_in_flight, test_client_reply, test_inline,
-         test_errors_equal_redis, test_help, test_every_command, test_refused, test_sort, test_command, test_config,
-         test_info, test_keyspace, test_move, test_latency, test_slowlog, test_time_and_echo, test_binary_keys_and_values, test_large_values,
-         test_slow_reader_of_a_large_reply, test_two_hundred_connections]
-
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, TESTS))
+    sys.exit(run_tests(__doc__))

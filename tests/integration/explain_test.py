@@ -145,5 +145,4 @@ def test_down(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_what_is_said_happens, test_random_requests, test_who_may_ask, test_resp3,
-                                 test_down]))
+    sys.exit(run_tests(__doc__))

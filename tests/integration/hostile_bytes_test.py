@@ -306,4 +306,4 @@ def test_server(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_clients, test_server]))
+    sys.exit(run_tests(__doc__))

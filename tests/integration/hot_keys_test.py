@@ -56,4 +56,4 @@ def test_hot_keys(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_hot_keys]))
+    sys.exit(run_tests(__doc__))

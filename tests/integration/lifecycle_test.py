@@ -708,11 +708,5 @@ def test_http_requests_at_the_redis_port(t):
             t.equal(client.call("EXISTS", "k"), 0, "nothing behind a Host or POST line is executed")
 
 
-TESTS = [test_sigterm_drains, test_shutdown_timeout, test_second_sigterm, test_start_on_the_same_port, test_half_close,
-         test_reload, test_reload_after_config_set, test_reload_of_passwords, test_reload_of_groups,
-         test_reload_under_load, test_log_file, test_unix_socket, test_unix_socket_only, test_ipv6, test_cannot_listen,
-         test_bad_config, test_check_config, test_pages, test_metrics, test_no_groups,
-         test_http_requests_at_the_redis_port]
-
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, TESTS))
+    sys.exit(run_tests(__doc__))

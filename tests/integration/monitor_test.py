@@ -122,4 +122,4 @@ def test_who_does_not_read(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_as_redis, test_all_workers, test_secrets, test_who_does_not_read]))
+    sys.exit(run_tests(__doc__))

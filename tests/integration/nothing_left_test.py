@@ -133,4 +133,4 @@ def test_nothing_is_left(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_nothing_is_left]))
+    sys.exit(run_tests(__doc__))

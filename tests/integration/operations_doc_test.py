@@ -66,4 +66,4 @@ def test_operations(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_operations]))
+    sys.exit(run_tests(__doc__))

@@ -395,6 +395,4 @@ def test_process_dies_copy(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_graceful_migrate, test_graceful_copy, test_lost_source_migrate,
-                                 test_lost_source_copy, test_lost_target_migrate, test_lost_target_copy,
-                                 test_process_dies_migrate, test_process_dies_copy]))
+    sys.exit(run_tests(__doc__))

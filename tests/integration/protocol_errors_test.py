@@ -434,4 +434,4 @@ def test_servers_get_requests_only(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_as_redis, test_strangers, test_servers_get_requests_only]))
+    sys.exit(run_tests(__doc__))

@@ -763,7 +763,5 @@ def test_promotion(t):
             t.note("%d of %d messages lost" % (len(published) - len(got), len(published)))
 
 
-TESTS = [value for name, value in list(globals().items()) if name.startswith("test_")]
-
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, TESTS))
+    sys.exit(run_tests(__doc__))

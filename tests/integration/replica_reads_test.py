@@ -585,6 +585,4 @@ def test_nearest(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_moving, test_resp3, test_who_reads_where, test_own_writes, test_bounded_age, test_stalled,
-                                 test_what_came_with_a_slot, test_replicas_that_fail,
-                                 test_settings, test_users_and_listeners, test_bounds_of_users, test_nearest]))
+    sys.exit(run_tests(__doc__))

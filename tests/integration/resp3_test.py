@@ -328,5 +328,4 @@ def test_exec_in_pieces(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_as_redis, test_lifted, test_hello, test_order_over_a_change, test_login,
-                                 test_server_comes_back, test_messages_in_between, test_exec_in_pieces]))
+    sys.exit(run_tests(__doc__))

@@ -704,11 +704,5 @@ def test_mset_with_a_dead_group(t):
         t.equal(client.call("EVAL", "return 1", "0"), 1, "a script without keys runs at a group that lives")
 
 
-TESTS = [test_killed, test_stopped, test_takes_a_large_request_bit_by_bit, test_garbage, test_resp3_answer, test_huge_length, test_garbage_from_the_start,
-         test_closes_in_mid_reply, test_closes_after_some_replies, test_closes_in_a_large_reply, test_unsolicited,
-         test_error_answers, test_noauth, test_accepts_and_closes, test_never_accepts, test_wrong_password,
-         test_missing_password, test_password_with_user, test_old_auth, test_host_names, test_unknown_host,
-         test_slow_dns, test_reply_for_a_client_that_left, test_missing_database, test_mset_with_a_dead_group]
-
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, TESTS))
+    sys.exit(run_tests(__doc__))

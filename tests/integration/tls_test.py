@@ -387,6 +387,4 @@ def test_bad_files(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_versions, test_session, test_keep_alive, test_plain_http, test_garbage,
-                                 test_slow_handshakes, test_idle_connections, test_renewed_certificate,
-                                 test_bad_files]))
+    sys.exit(run_tests(__doc__))

@@ -530,7 +530,4 @@ def test_caches_and_moving_slots(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_as_redis, test_told, test_choice, test_no_loop, test_no_loop_at_random, test_memory,
-                                 test_broadcast, test_redirect, test_order, test_connection_lost, test_not_supported,
-                                 test_moved_slot, test_caches, test_caches_and_lost_connections,
-                                 test_caches_and_moving_slots]))
+    sys.exit(run_tests(__doc__))

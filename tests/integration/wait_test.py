@@ -302,5 +302,4 @@ def test_who_may_pause(t):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(__doc__, [test_wait, test_waitaof, test_wait_for_who_is_late, test_wait_ends, test_arguments_as_redis,
-                                 test_unblock_at_a_server, test_pause, test_who_may_pause]))
+    sys.exit(run_tests(__doc__))
