@@ -5,14 +5,19 @@
 """
 
 import argparse
+import os
 import random
 import sys
 import time
 
-from checker import explain, first_misfit, is_linearizable, search
-from history import OK, Op, read_history, write_history
-from messages import GRACE_S, NOT_SENT, SENT, UNKNOWN, Message, Session, judge
-from models import MODELS, MOVES_SLACK_S
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+
+from checks import tests_of_main  # noqa: E402
+from checker import explain, first_misfit, is_linearizable, search  # noqa: E402
+from history import OK, Op, read_history, write_history  # noqa: E402
+from messages import GRACE_S, NOT_SENT, SENT, UNKNOWN, Message, Session, judge  # noqa: E402
+from models import MODELS, MOVES_SLACK_S  # noqa: E402
 
 GOOD_AND_BAD = [
     # kind, what it shows, linearizable?, operations: client, inv, ret (None: unknown), args, result
@@ -355,10 +360,6 @@ def test_messages(t):
                 complaints)
 
 
-TESTS = [test_examples, test_good_histories_pass, test_broken_histories_fail, test_order_of_a_connection_holds,
-         test_a_violation_is_pointed_at, test_a_history_survives_its_file, test_long_histories_are_checked_quickly, test_messages]
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
@@ -366,7 +367,7 @@ def main():
     options = parser.parse_args()
     print("seed %d" % options.seed, flush=True)
     t = Tests(options.seed)
-    known = {test.__name__[len("test_"):]: test for test in TESTS}
+    known = tests_of_main()
     for name in options.names or known:
         known[name](t)
     print("%d passed, %d failed" % (t.passed, t.failed))

@@ -69,6 +69,12 @@ def shorten(text):
     return text if len(text) <= SHOWN_MAX else text[:SHOWN_MAX] + "... (%d characters)" % len(text)
 
 
+def tests_of_main():
+    """All test_* functions of the file that was started, by their names without test_, in the order of definition."""
+    return {name[len("test_"):]: test for name, test in vars(sys.modules["__main__"]).items()
+            if name.startswith("test_")}
+
+
 def run_tests(doc):
     """The main() of a test file; the exit code."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -79,8 +85,7 @@ def run_tests(doc):
     options = parser.parse_args()
     print("seed %d" % options.seed, flush=True)
     t = Tests(options.pikaproxy, options.seed)
-    known = {name[len("test_"):]: test for name, test in vars(sys.modules["__main__"]).items()
-             if name.startswith("test_")}
+    known = tests_of_main()
     for name in options.names or known:
         t.test = name
         start = time.monotonic()

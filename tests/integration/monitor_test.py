@@ -6,7 +6,7 @@ import sys
 import time
 
 from checks import run_tests
-from servers import PikaProxy, RedisServer, wait_until
+from servers import PikaProxy, RedisServer
 
 LINE = re.compile(r"(\d+\.\d{6}) \[(\d+) (\S+)\] (.*)", re.S)
 

@@ -14,9 +14,9 @@ import threading
 import redis
 
 from admin_api import AdminApi
-from checks import keys_of_group, read_raw, run_tests, slot_of
+from checks import keys_of_group, read_raw, run_tests
 from fake_server import FakeServer
-from resp import Push, Resp, RespError, encode
+from resp import Push, Resp, encode
 from servers import PikaProxy, RedisServer, wait_until
 
 QUICK = {"backend.request_timeout": "2s", "backend.connect_timeout": "2s", "backend.reconnect_max": "50ms"}

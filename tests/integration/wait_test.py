@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 
-from checks import Background, keys_of_group, run_tests
+from checks import keys_of_group, run_tests
 from fake_server import FakeServer
 from resp import RespError
 from servers import PikaProxy, RedisServer, wait_until
